@@ -1,0 +1,172 @@
+/* The rules that a configuration file states, typed and complete: every default is filled in, every value is
+ * in its range. Once loaded they never change; all of it lives in one arena and is freed at once.
+ *
+ * Durations are milliseconds with DURATION_OFF for `off`; sizes are bytes with SIZE_OFF for `off`. Strings
+ * end in NUL. Paths are absolute or relative to the working directory (already resolved against the file). */
+#ifndef SLUICE_RULES_RULES_H
+#define SLUICE_RULES_RULES_H
+
+#include "base/arena.h"
+#include "base/endpoint.h"
+#include "base/ip.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "rules/cause.h"
+
+#define DURATION_OFF UINT64_MAX
+#define SIZE_OFF     UINT64_MAX
+
+/* Where something stands in the file, both from 1; line 0: not from a file. */
+struct place {
+    unsigned line;
+    unsigned column;
+};
+
+enum poller_choice { POLLER_AUTO, POLLER_POLL, POLLER_EPOLL };
+enum tls_min_version { TLS_MIN_1_2, TLS_MIN_1_3 };
+enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRE };
+
+struct certificate_rule {
+    struct place cert_at, key_at;
+    const char *cert; /* PEM: the certificate and its chain */
+    const char *key;  /* PEM */
+};
+
+struct listen_tls_rule {
+    struct certificate_rule *certificates; /* the first is the default */
+    size_t certificate_count;              /* >= 1 */
+    enum tls_min_version min_version;
+    struct place client_ca_at;
+    const char *client_ca; /* PEM; NULL when client_auth is CLIENT_AUTH_NONE */
+    enum client_auth client_auth;
+};
+
+struct listen_rule {
+    struct place at;
+    struct endpoint address;
+    const struct listen_tls_rule *tls; /* NULL: plain ws */
+};
+
+/* `host`: exact, or "*.example.com" for every name below it (not example.com itself). Lower case. */
+struct host_pattern {
+    bool wildcard;
+    struct slice name; /* without the "*." */
+};
+
+/* `path`: exact, or (with a star behind its final slash) that folder and all below it. */
+struct path_pattern {
+    bool any;
+    bool prefix;
+    struct slice path; /* of a prefix: with its final slash */
+};
+
+enum origin_kind {
+    ORIGIN_SAME, /* host and port are the Host header's */
+    ORIGIN_ANY,  /* every Origin, and none */
+    ORIGIN_NONE, /* no Origin header */
+    ORIGIN_URL,  /* scheme://host[:port], default ports filled in */
+};
+
+struct origin_pattern {
+    enum origin_kind kind;
+    struct slice scheme; /* lower case, as is the host */
+    bool wildcard;       /* "*.": every name below `host` */
+    struct slice host;
+    uint16_t port;
+};
+
+enum subprotocol_kind { SUBPROTOCOL_NAME, SUBPROTOCOL_ANY, SUBPROTOCOL_NONE };
+
+struct subprotocol_pattern {
+    enum subprotocol_kind kind;
+    struct slice name; /* compared with case (RFC 6455 4.2.2) */
+};
+
+enum target_scheme { TARGET_TCP, TARGET_TLS, TARGET_UNIX };
+
+struct target_rule {
+    struct place at;
+    enum target_scheme scheme;
+    struct endpoint address;
+    const char *text; /* as the file has it; for the log */
+};
+
+struct target_tls_rule {
+    struct place ca_at, cert_at, key_at;
+    const char *ca;          /* PEM; NULL: the system's */
+    const char *server_name; /* NULL: the target's host */
+    const char *cert, *key;  /* our own client certificate, PEM; both or none NULL */
+    bool verify;
+};
+
+enum messages { MESSAGES_BINARY, MESSAGES_TEXT, MESSAGES_ANY };
+enum on_unreachable { ON_UNREACHABLE_CLOSE, ON_UNREACHABLE_HTTP };
+enum on_client_abort { ON_CLIENT_ABORT_FIN, ON_CLIENT_ABORT_RESET };
+
+/* The timeouts that a route can have of its own. */
+struct route_timeouts {
+    uint64_t connect_ms;
+    uint64_t ping_ms;
+    uint64_t pong_ms;
+    uint64_t idle_ms;
+    uint64_t session_ms;
+    uint64_t close_ms;
+};
+
+struct route_limits {
+    uint64_t sessions; /* of this route; SIZE_OFF: no limit but the gateway's */
+    uint64_t message_bytes;
+    uint32_t buffer_bytes;
+};
+
+struct route {
+    struct place at;
+    unsigned index;   /* in rules.routes */
+    const char *name; /* `name`, or "routes[N]" */
+
+    /* What it takes. A count of 0 for host and path means any; for `from` any client, also a unix one. */
+    struct host_pattern *hosts;
+    size_t host_count;
+    struct path_pattern *paths;
+    size_t path_count;
+    struct ip_net *from;
+    size_t from_count;
+    struct origin_pattern *origins; /* >= 1 */
+    size_t origin_count;
+    struct subprotocol_pattern *subprotocols; /* >= 1 */
+    size_t subprotocol_count;
+
+    /* What it gives: a folder, or a target. */
+    const char *files; /* NULL: a target */
+    struct place files_at;
+    const struct target_rule *target;         /* NULL: files */
+    const struct target_tls_rule *target_tls; /* not NULL for TARGET_TLS */
+    enum messages messages;
+    enum on_unreachable on_unreachable;
+    enum on_client_abort on_client_abort;
+    uint16_t close_codes[CAUSE_COUNT]; /* the table's own, but where the route says otherwise */
+    struct route_timeouts timeouts;
+    struct route_limits limits;
+};
+
+struct rules {
+    struct arena arena;
+    const char *file; /* "" without one */
+    enum poller_choice poller;
+    struct listen_rule *listens; /* >= 1 */
+    size_t listen_count;
+    struct route *routes; /* >= 1 */
+    size_t route_count;
+    uint64_t handshake_ms;
+    uint64_t close_ms;     /* for what has no route */
+    uint64_t sessions_max; /* SIZE_OFF: no limit */
+    uint32_t request_bytes;
+    enum log_level log_level;
+    enum log_format log_format;
+    struct place log_file_at;
+    const char *log_file; /* NULL: standard error */
+};
+
+void rules_free(struct rules *rules);
+
+#endif
