@@ -1,0 +1,45 @@
+/* One connection to a target: look-up, every address in turn (staggered by 250 ms, families interleaved,
+ * RFC 8305), TLS where asked for, all of it within one deadline. */
+#ifndef SLUICE_NET_DIAL_H
+#define SLUICE_NET_DIAL_H
+
+#include "base/endpoint.h"
+#include "net/loop.h"
+#include "net/resolve.h"
+#include "net/tls.h"
+#include "net/transport.h"
+#include "net/wheel.h"
+
+enum dial_status {
+    DIAL_OK,
+    DIAL_REFUSED,     /* ECONNREFUSED from every address, or from one and no answer worth more */
+    DIAL_UNREACHABLE, /* no route, no such socket file, no permission, ... */
+    DIAL_TIMEOUT,     /* the deadline passed: look-up, connect or TLS */
+    DIAL_DNS,         /* no such name, or the look-up failed */
+    DIAL_TLS,         /* the handshake failed: not verified, or refused by the target */
+    DIAL_OVERLOAD,    /* out of descriptors, memory or local ports, on our side */
+};
+
+/* On DIAL_OK `transport` is the callee's: connected, handshaken, TCP_NODELAY set. Else it is NULL and
+ * `detail` says more, for the log ("10.0.0.5:5900: Connection refused"); it lives for the call. */
+typedef void dial_done_fn(
+    void *context, enum dial_status status, struct transport *transport, const char *detail);
+
+struct dial_host {
+    struct loop *loop;
+    struct wheel *wheel;
+    struct resolver *resolver;
+};
+
+struct dial;
+
+/* `done` is called once, from a later turn of the loop or of the wheel and never from inside dial_start,
+ * unless the dial is cancelled. `tls` is NULL for a plain target. `timeout_ms` counts from now. NULL when
+ * there is no memory. */
+struct dial *dial_start(const struct dial_host *host, const struct endpoint *target, struct tls_client *tls,
+    uint64_t now_ms, uint64_t timeout_ms, dial_done_fn *done, void *context);
+
+/* Ends it and frees it; `done` will not be called. Not after `done` was. */
+void dial_cancel(struct dial *dial);
+
+#endif

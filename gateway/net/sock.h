@@ -1,0 +1,38 @@
+/* Sockets: options, and what the kernel knows of a connection. */
+#ifndef SLUICE_NET_SOCK_H
+#define SLUICE_NET_SOCK_H
+
+#include "base/endpoint.h"
+#include "base/ip.h"
+#include <sys/socket.h>
+
+enum { SOCK_TEXT_MAX = 128 };
+
+/* Who is at the other end. */
+struct sock_peer {
+    bool is_unix; /* then it has no address */
+    struct ip_addr addr;
+    uint16_t port;
+};
+
+struct sock_peer sock_peer_from(const struct sockaddr_storage *address);
+
+/* "10.0.0.1:5000", "[::1]:5000", "unix". */
+void sock_peer_format(const struct sock_peer *peer, char out[SOCK_TEXT_MAX]);
+
+/* Small writes leave at once (TCP_NODELAY); does nothing on a unix socket. */
+void sock_no_delay(int fd);
+
+/* How many bytes the peer's system has acknowledged on this connection, in all; 0 where the kernel does not
+ * tell. */
+uint64_t sock_acked_bytes(int fd);
+
+/* How many bytes the kernel holds that the peer has not acknowledged (TCP) or not read (unix). */
+size_t sock_unacked_bytes(int fd);
+
+/* A listening, non-blocking socket for `endpoint`; a name is looked up, and a file of a unix socket that
+ * nobody listens on is replaced. -1: `why` says what is wrong (cap SOCK_TEXT_MAX). `bound` gets the address
+ * in force, with the real port. */
+int sock_listen(const struct endpoint *endpoint, char bound[ENDPOINT_TEXT_MAX], char why[SOCK_TEXT_MAX]);
+
+#endif

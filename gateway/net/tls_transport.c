@@ -1,0 +1,368 @@
+#include "net/tls_internal.h"
+#include <assert.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* What the peer may have us answer (alerts, key updates) and not take. */
+enum { ANSWERS_MAX = 4096 };
+
+enum stage {
+    STAGE_CALLING,     /* the connecting side has not spoken */
+    STAGE_HANDSHAKING, /* the peer is to be heard */
+    STAGE_OPEN,
+    STAGE_ENDED, /* the peer ended its direction */
+    STAGE_FAILED,
+};
+
+/* Our direction. */
+enum sending { SENDING_OPEN, SENDING_NOTIFIED, SENDING_SHUT };
+
+struct tls_transport {
+    struct transport transport;
+    SSL *ssl;
+    struct tls_pipe pipe;
+    const char *fault; /* static storage */
+    int err;           /* with STAGE_FAILED */
+    uint16_t answers;  /* bytes in the outbox that were not written by our side */
+    enum stage stage;
+    enum sending sending;
+    bool end_untold; /* ENDED or FAILED came up behind bytes that were to be handed out first */
+};
+
+static struct tls_transport *tls_of(struct transport *t)
+{
+    return (struct tls_transport *)(void *)t;
+}
+
+static const struct tls_transport *tls_of_const(const struct transport *t)
+{
+    return (const struct tls_transport *)(const void *)t;
+}
+
+static struct io_result answer(enum io_status status, size_t n)
+{
+    return (struct io_result){status, n, 0};
+}
+
+static struct io_result fail(struct tls_transport *tls, const char *fault, int err)
+{
+    tls->stage = STAGE_FAILED;
+    tls->fault = fault;
+    tls->err = err;
+    buf_fini(&tls->pipe.inbox);
+    return (struct io_result){IO_FAIL, 0, err};
+}
+
+/* The peer may have more to say. */
+static bool is_live(const struct tls_transport *tls)
+{
+    return tls->stage == STAGE_OPEN || tls->stage == STAGE_HANDSHAKING;
+}
+
+static struct io_result fail_errno(struct tls_transport *tls, int err)
+{
+    return fail(tls, strerror(err), err);
+}
+
+/* ---- Around each call of OpenSSL. */
+
+/* What stands behind the call that failed, as a phrase in static storage. */
+static const char *ssl_fault(const struct tls_transport *tls)
+{
+    unsigned long error = ERR_peek_error();
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        return X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl));
+    }
+    const char *reason = ERR_reason_error_string(error);
+    return reason != NULL ? reason : "TLS failed";
+}
+
+static struct io_result fail_ssl(struct tls_transport *tls)
+{
+    bool no_memory = tls->pipe.send_err == ENOMEM || ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
+    const char *fault = ssl_fault(tls);
+    ERR_clear_error();
+    return no_memory ? fail_errno(tls, ENOMEM) : fail(tls, fault, 0);
+}
+
+/* ---- Handshake. */
+
+static struct io_result tls_flush(struct transport *t)
+{
+    struct tls_transport *tls = tls_of(t);
+    struct io_result result = tls_pipe_flush(&tls->pipe);
+    if (result.status == IO_OK) {
+        tls->answers = 0;
+    } else if (result.status == IO_FAIL) {
+        tls->fault = strerror(result.err);
+    }
+    return result;
+}
+
+static struct io_result handshake_step(struct tls_transport *tls)
+{
+    ERR_clear_error();
+    int rc = SSL_do_handshake(tls->ssl);
+    int error = SSL_get_error(tls->ssl, rc);
+    if (rc == 1) {
+        tls->stage = STAGE_OPEN;
+    } else if (error == SSL_ERROR_WANT_READ) {
+        tls->stage = STAGE_HANDSHAKING;
+    } else {
+        struct io_result failed = fail_ssl(tls);
+        (void)tls_pipe_settle(&tls->pipe, is_live(tls)); /* the alert; the connection is lost either way */
+        return failed;
+    }
+    if (!tls_pipe_settle(&tls->pipe, is_live(tls))) {
+        return fail_errno(tls, ENOMEM);
+    }
+    struct io_result flushed = tls_flush(&tls->transport);
+    if (flushed.status != IO_OK) {
+        return flushed.status == IO_FAIL ? fail_errno(tls, flushed.err) : flushed;
+    }
+    return answer(rc == 1 ? IO_OK : IO_WANT_READ, 0);
+}
+
+static struct io_result tls_handshake(struct transport *t)
+{
+    struct tls_transport *tls = tls_of(t);
+    if (tls->stage == STAGE_FAILED) {
+        return (struct io_result){IO_FAIL, 0, tls->err};
+    }
+    struct io_result result = tls_flush(t);
+    if (result.status != IO_OK || tls->stage == STAGE_OPEN || tls->stage == STAGE_ENDED) {
+        return result;
+    }
+    if (tls->stage == STAGE_HANDSHAKING) {
+        result = tls_pipe_receive(&tls->pipe, 0);
+        switch (result.status) {
+        case IO_OK:
+            break;
+        case IO_EOF:
+            return fail(tls, "closed during the handshake", 0);
+        case IO_FAIL:
+            return fail_errno(tls, result.err);
+        case IO_WANT_READ:
+        case IO_WANT_WRITE:
+            return result;
+        }
+    }
+    return handshake_step(tls);
+}
+
+/* ---- Reading. */
+
+/* Decrypts what is held, until `cap` is full or no whole record is left. */
+static size_t decrypt(struct tls_transport *tls, char *to, size_t cap)
+{
+    size_t n = 0;
+    while (n < cap) {
+        size_t one = 0;
+        ERR_clear_error();
+        int rc = SSL_read_ex(tls->ssl, to + n, cap - n, &one);
+        if (rc == 1) {
+            n += one;
+            continue;
+        }
+        int error = SSL_get_error(tls->ssl, rc);
+        if (error == SSL_ERROR_ZERO_RETURN) {
+            tls->stage = STAGE_ENDED;
+            buf_fini(&tls->pipe.inbox);
+        } else if (error != SSL_ERROR_WANT_READ) {
+            (void)fail_ssl(tls);
+        }
+        break;
+    }
+    return n;
+}
+
+/* Decrypts, and sends what that made OpenSSL answer. A peer that has us answer and does not read the answers
+ * would have us keep more and more of them. */
+static size_t decrypt_and_answer(struct tls_transport *tls, void *to, size_t cap)
+{
+    size_t before = buf_len(&tls->pipe.outbox);
+    size_t n = decrypt(tls, to, cap);
+    if (!tls_pipe_settle(&tls->pipe, is_live(tls))) {
+        (void)fail_errno(tls, ENOMEM);
+        return n;
+    }
+    size_t more = buf_len(&tls->pipe.outbox) - before;
+    if (more > ANSWERS_MAX - (size_t)tls->answers) {
+        (void)fail(tls, "asks for answers and does not read them", 0);
+    } else {
+        tls->answers = (uint16_t)(tls->answers + more);
+    }
+    return n;
+}
+
+/* What a read answers with `n` bytes at hand; an end is told when all bytes before it are handed out. */
+static struct io_result read_outcome(struct tls_transport *tls, size_t n)
+{
+    bool over = tls->stage == STAGE_ENDED || tls->stage == STAGE_FAILED;
+    tls->end_untold = over && n > 0;
+    if (n > 0) {
+        return answer(IO_OK, n);
+    }
+    if (tls->stage == STAGE_FAILED) {
+        return (struct io_result){IO_FAIL, 0, tls->err};
+    }
+    return answer(over ? IO_EOF : IO_WANT_READ, 0);
+}
+
+static struct io_result tls_read(struct transport *t, void *to, size_t cap)
+{
+    struct tls_transport *tls = tls_of(t);
+    assert(cap > 0 && tls->stage != STAGE_CALLING && tls->stage != STAGE_HANDSHAKING);
+    if (tls->stage != STAGE_OPEN) {
+        return read_outcome(tls, 0);
+    }
+    if (SSL_pending(tls->ssl) > 0 || buf_len(&tls->pipe.inbox) > 0) {
+        size_t n = decrypt_and_answer(tls, to, cap);
+        if (n > 0 || tls->stage != STAGE_OPEN) {
+            return read_outcome(tls, n);
+        }
+    }
+    struct io_result result = tls_pipe_receive(&tls->pipe, cap);
+    switch (result.status) {
+    case IO_OK:
+        return read_outcome(tls, decrypt_and_answer(tls, to, cap));
+    case IO_EOF:
+        tls->stage = STAGE_ENDED; /* OpenSSL is not told: to it, an end without close_notify is an error */
+        return result;
+    case IO_FAIL:
+        return fail_errno(tls, result.err);
+    case IO_WANT_READ:
+    case IO_WANT_WRITE:
+        break;
+    }
+    return result;
+}
+
+static size_t tls_pending(const struct transport *t)
+{
+    const struct tls_transport *tls = tls_of_const(t);
+    if (tls->stage != STAGE_OPEN) {
+        return tls->end_untold;
+    }
+    return (size_t)SSL_pending(tls->ssl) + buf_len(&tls->pipe.inbox);
+}
+
+/* ---- Writing. */
+
+static struct io_result tls_write(struct transport *t, const void *from, size_t len)
+{
+    struct tls_transport *tls = tls_of(t);
+    assert(len > 0 && tls->stage != STAGE_CALLING && tls->stage != STAGE_HANDSHAKING);
+    if (tls->stage == STAGE_FAILED) {
+        return (struct io_result){IO_FAIL, 0, tls->err};
+    }
+    if (tls->sending != SENDING_OPEN) {
+        return (struct io_result){IO_FAIL, 0, EPIPE};
+    }
+    struct io_result result = tls_flush(t);
+    if (result.status != IO_OK) {
+        return result;
+    }
+    size_t n = 0;
+    ERR_clear_error();
+    bool taken = SSL_write_ex(tls->ssl, from, len, &n) == 1;
+    if (!taken) {
+        result = fail_ssl(tls);
+        (void)tls_pipe_settle(&tls->pipe, is_live(tls));
+        return result;
+    }
+    if (!tls_pipe_settle(&tls->pipe, is_live(tls))) {
+        return fail_errno(tls, ENOMEM);
+    }
+    if (tls->pipe.send_err != 0) {
+        return tls_flush(t);
+    }
+    return answer(IO_OK, n);
+}
+
+static struct io_result tls_shutdown(struct transport *t)
+{
+    struct tls_transport *tls = tls_of(t);
+    if (tls->sending == SENDING_OPEN) {
+        struct io_result before = tls_flush(t);
+        if (before.status != IO_OK) {
+            return before;
+        }
+        tls->sending = SENDING_NOTIFIED;
+        if (tls->stage == STAGE_OPEN || tls->stage == STAGE_ENDED) {
+            ERR_clear_error();
+            (void)SSL_shutdown(tls->ssl); /* the peer's own close_notify is read(), not awaited here */
+            ERR_clear_error();
+            if (!tls_pipe_settle(&tls->pipe, is_live(tls))) {
+                return fail_errno(tls, ENOMEM);
+            }
+        }
+    }
+    struct io_result flushed = tls_flush(t);
+    if (flushed.status != IO_OK || tls->sending == SENDING_SHUT) {
+        return flushed;
+    }
+    if (shutdown(t->fd, SHUT_WR) != 0) {
+        tls->pipe.send_err = errno;
+        return tls_flush(t);
+    }
+    tls->sending = SENDING_SHUT;
+    return answer(IO_OK, 0);
+}
+
+static size_t tls_unsent(const struct transport *t)
+{
+    return buf_len(&tls_of_const(t)->pipe.outbox);
+}
+
+static void tls_close(struct transport *t, bool reset)
+{
+    struct tls_transport *tls = tls_of(t);
+    SSL_free(tls->ssl);
+    tls_pipe_fini(&tls->pipe);
+    transport_close_fd(t->fd, reset);
+    free(tls);
+}
+
+static const char *tls_fault(const struct transport *t)
+{
+    return tls_of_const(t)->fault;
+}
+
+static const struct transport_ops tls_ops = {
+    .handshake = tls_handshake,
+    .read = tls_read,
+    .write = tls_write,
+    .flush = tls_flush,
+    .shutdown = tls_shutdown,
+    .pending = tls_pending,
+    .unsent = tls_unsent,
+    .close = tls_close,
+    .fault = tls_fault,
+};
+
+/* ---- Making one. */
+
+void tls_transport_prepare(SSL_CTX *context)
+{
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN);
+}
+
+struct transport *tls_transport_new(SSL *ssl, int fd)
+{
+    struct tls_transport *tls = calloc(1, sizeof *tls);
+    if (tls == NULL || !tls_pipe_init(&tls->pipe, ssl, fd)) {
+        free(tls);
+        SSL_free(ssl);
+        return NULL;
+    }
+    tls->transport = (struct transport){.ops = &tls_ops, .fd = fd};
+    tls->ssl = ssl;
+    tls->fault = "";
+    tls->stage = SSL_is_server(ssl) ? STAGE_HANDSHAKING : STAGE_CALLING;
+    return &tls->transport;
+}

@@ -1,0 +1,140 @@
+#include "net/transport.h"
+#include "base/pool.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct io_result transport_send(int fd, const void *from, size_t len)
+{
+    for (;;) {
+        ssize_t n = send(fd, from, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) {
+            return (struct io_result){IO_OK, (size_t)n, 0};
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return (struct io_result){IO_WANT_WRITE, 0, 0};
+        }
+        if (errno != EINTR) {
+            return (struct io_result){IO_FAIL, 0, errno};
+        }
+    }
+}
+
+struct io_result transport_recv(int fd, void *to, size_t cap)
+{
+    for (;;) {
+        ssize_t n = recv(fd, to, cap, MSG_DONTWAIT);
+        if (n > 0) {
+            return (struct io_result){IO_OK, (size_t)n, 0};
+        }
+        if (n == 0) {
+            return (struct io_result){IO_EOF, 0, 0};
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return (struct io_result){IO_WANT_READ, 0, 0};
+        }
+        if (errno != EINTR) {
+            return (struct io_result){IO_FAIL, 0, errno};
+        }
+    }
+}
+
+void transport_close_fd(int fd, bool reset)
+{
+    if (reset) {
+        struct linger none = {.l_onoff = 1, .l_linger = 0};
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none); /* without it the peer sees FIN */
+    }
+    close(fd);
+}
+
+struct plain {
+    struct transport transport;
+    int err; /* of the last IO_FAIL */
+};
+
+/* Every session has one or two, and they are small. */
+static _Thread_local struct pool plains = {.object_bytes = sizeof(struct plain)};
+
+void transport_thread_fini(void)
+{
+    pool_fini(&plains);
+}
+
+static struct plain *plain_of(struct transport *t)
+{
+    return (struct plain *)(void *)t;
+}
+
+static struct io_result plain_noted(struct transport *t, struct io_result result)
+{
+    if (result.status == IO_FAIL) {
+        plain_of(t)->err = result.err;
+    }
+    return result;
+}
+
+static struct io_result plain_handshake(struct transport *t)
+{
+    (void)t;
+    return (struct io_result){IO_OK, 0, 0};
+}
+
+static struct io_result plain_read(struct transport *t, void *to, size_t cap)
+{
+    return plain_noted(t, transport_recv(t->fd, to, cap));
+}
+
+static struct io_result plain_write(struct transport *t, const void *from, size_t len)
+{
+    return plain_noted(t, transport_send(t->fd, from, len));
+}
+
+static struct io_result plain_shutdown(struct transport *t)
+{
+    if (shutdown(t->fd, SHUT_WR) != 0) {
+        return plain_noted(t, (struct io_result){IO_FAIL, 0, errno});
+    }
+    return (struct io_result){IO_OK, 0, 0};
+}
+
+static size_t plain_none(const struct transport *t)
+{
+    (void)t;
+    return 0;
+}
+
+static void plain_close(struct transport *t, bool reset)
+{
+    transport_close_fd(t->fd, reset);
+    pool_give(&plains, t);
+}
+
+static const char *plain_fault(const struct transport *t)
+{
+    const struct plain *plain = (const struct plain *)(const void *)t;
+    return plain->err == 0 ? "" : strerror(plain->err);
+}
+
+static const struct transport_ops plain_ops = {
+    .handshake = plain_handshake,
+    .read = plain_read,
+    .write = plain_write,
+    .flush = plain_handshake, /* nothing is ever left over */
+    .shutdown = plain_shutdown,
+    .pending = plain_none,
+    .unsent = plain_none,
+    .close = plain_close,
+    .fault = plain_fault,
+};
+
+struct transport *transport_plain_new(int fd)
+{
+    struct plain *plain = pool_take(&plains);
+    if (plain == NULL) {
+        return NULL;
+    }
+    plain->transport = (struct transport){.ops = &plain_ops, .fd = fd};
+    return &plain->transport;
+}

@@ -1,0 +1,539 @@
+#include "base/clock.h"
+#include "made_certs.h"
+#include "made_target.h"
+#include "net/dial_internal.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { PATIENCE_MS = 20 * 1000 };
+
+static struct loop *loop;
+static struct wheel wheel;
+static struct dial_host host;
+static struct tls_server *tls_server;
+static char why[TLS_WHY_MAX];
+
+/* ---- What came of it. */
+
+struct outcome {
+    int count;
+    enum dial_status status;
+    struct transport *transport;
+    char detail[DIAL_DETAIL_MAX];
+};
+
+static void note_outcome(
+    void *context, enum dial_status status, struct transport *transport, const char *detail)
+{
+    struct outcome *outcome = context;
+    outcome->count++;
+    outcome->status = status;
+    outcome->transport = transport;
+    (void)snprintf(outcome->detail, sizeof outcome->detail, "%s", detail);
+}
+
+static void turn(int cap_ms)
+{
+    loop_turn(loop, wheel_timeout_ms(&wheel, clock_now_ms(), cap_ms));
+    wheel_run(&wheel, clock_now_ms());
+}
+
+static void turn_until_told(const struct outcome *outcome)
+{
+    uint64_t until_ms = clock_now_ms() + PATIENCE_MS;
+    while (outcome->count == 0) {
+        assert_true(clock_now_ms() < until_ms);
+        turn(1000);
+    }
+    assert_int_equal(1, outcome->count);
+    assert_int_equal(outcome->status == DIAL_OK, outcome->transport != NULL);
+}
+
+static struct dial *start(
+    const char *target, struct tls_client *tls, uint64_t timeout_ms, struct outcome *outcome)
+{
+    const char *wrong;
+    struct endpoint endpoint;
+    *outcome = (struct outcome){0};
+    assert_true(endpoint_parse(slice_from(target), &endpoint, &wrong));
+    struct dial *dial = dial_start(&host, &endpoint, tls, clock_now_ms(), timeout_ms, note_outcome, outcome);
+    assert_non_null(dial);
+    assert_int_equal(0, outcome->count);
+    return dial;
+}
+
+static struct outcome dial_target(const char *target, struct tls_client *tls, uint64_t timeout_ms)
+{
+    struct outcome outcome;
+    (void)start(target, tls, timeout_ms, &outcome);
+    turn_until_told(&outcome);
+    return outcome;
+}
+
+static void expect_fault(const struct outcome *outcome, enum dial_status status, const char *detail)
+{
+    assert_string_equal(detail, outcome->detail);
+    assert_int_equal(status, outcome->status);
+}
+
+static int open_descriptors(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir) != NULL) {
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+/* A look-up that nobody waits for any more ends in its thread, and lets its descriptors go only then. */
+static void expect_descriptors(int wanted)
+{
+    uint64_t until_ms = clock_now_ms() + PATIENCE_MS;
+    while (open_descriptors() != wanted) {
+        assert_true(clock_now_ms() < until_ms);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void end_connection(struct outcome *outcome)
+{
+    assert_non_null(outcome->transport);
+    outcome->transport->ops->close(outcome->transport, false);
+}
+
+/* ---- Connecting. */
+
+static void a_listening_target_is_connected(void **state)
+{
+    (void)state;
+    struct made_target target = made_target_listening(8);
+    char by_name[32];
+    (void)snprintf(by_name, sizeof by_name, "localhost:%u", (unsigned)target.port);
+    const char *texts[] = {target.text, by_name};
+    for (size_t i = 0; i < 2; i++) {
+        struct outcome outcome = dial_target(texts[i], NULL, 10000);
+        assert_string_equal("", outcome.detail);
+        assert_int_equal(DIAL_OK, outcome.status);
+        int on = 0;
+        socklen_t len = sizeof on;
+        assert_int_equal(0, getsockopt(outcome.transport->fd, IPPROTO_TCP, TCP_NODELAY, &on, &len));
+        assert_int_not_equal(0, on);
+        assert_true((fcntl(outcome.transport->fd, F_GETFL) & O_NONBLOCK) != 0);
+        assert_true((fcntl(outcome.transport->fd, F_GETFD) & FD_CLOEXEC) != 0);
+        int peer = made_target_accept(&target);
+        assert_int_equal(1, outcome.transport->ops->write(outcome.transport, "x", 1).n);
+        char byte = 0;
+        assert_int_equal(1, recv(peer, &byte, 1, 0));
+        close(peer);
+        end_connection(&outcome);
+    }
+    made_target_end(&target);
+}
+
+static void a_unix_target_is_connected(void **state)
+{
+    (void)state;
+    struct made_target target = made_target_listening_unix("target.sock", 8);
+    struct outcome outcome = dial_target(target.text, NULL, 10000);
+    assert_int_equal(DIAL_OK, outcome.status);
+    close(made_target_accept(&target));
+    end_connection(&outcome);
+    made_target_end(&target);
+}
+
+static void a_target_that_refuses(void **state)
+{
+    (void)state;
+    char detail[DIAL_DETAIL_MAX];
+    struct made_target target = made_target_listening(-1);
+    struct outcome outcome = dial_target(target.text, NULL, 10000);
+    (void)snprintf(detail, sizeof detail, "%s: Connection refused", target.text);
+    expect_fault(&outcome, DIAL_REFUSED, detail);
+    made_target_end(&target);
+
+    target = made_target_listening_unix("left.sock", 8);
+    close(target.fd);
+    outcome = dial_target(target.text, NULL, 10000);
+    (void)snprintf(detail, sizeof detail, "%s: Connection refused", target.text);
+    expect_fault(&outcome, DIAL_REFUSED, detail);
+}
+
+static void a_target_that_is_not_there(void **state)
+{
+    (void)state;
+    struct outcome outcome = dial_target("unix:/nowhere/target.sock", NULL, 10000);
+    expect_fault(&outcome, DIAL_UNREACHABLE, "unix:/nowhere/target.sock: No such file or directory");
+}
+
+static void a_name_that_is_not_there(void **state)
+{
+    (void)state;
+    struct outcome outcome = dial_target("nosuch.invalid:5900", NULL, 10000);
+    assert_int_equal(DIAL_DNS, outcome.status);
+    assert_ptr_equal(outcome.detail, strstr(outcome.detail, "nosuch.invalid:5900: "));
+}
+
+static void a_silent_target_takes_the_time_it_has(void **state)
+{
+    (void)state;
+    char detail[DIAL_DETAIL_MAX];
+    struct made_target target = made_target_crowded();
+    uint64_t before_ms = clock_now_ms();
+    struct outcome outcome = dial_target(target.text, NULL, 100);
+    assert_in_range(clock_now_ms() - before_ms, 100, 5000);
+    (void)snprintf(
+        detail, sizeof detail, "%s: no answer; %s: connecting took over 100 ms", target.text, target.text);
+    expect_fault(&outcome, DIAL_TIMEOUT, detail);
+    made_target_end(&target);
+}
+
+static void a_full_unix_backlog_is_tried_again(void **state)
+{
+    (void)state;
+    char detail[DIAL_DETAIL_MAX];
+    struct made_target target = made_target_crowded_unix();
+    struct outcome outcome = dial_target(target.text, NULL, 100);
+    (void)snprintf(detail, sizeof detail, "%s: connecting took over 100 ms", target.text);
+    expect_fault(&outcome, DIAL_TIMEOUT, detail);
+
+    (void)start(target.text, NULL, 10000, &outcome);
+    turn(0);
+    assert_int_equal(0, outcome.count);
+    close(made_target_accept(&target)); /* room for one */
+    turn_until_told(&outcome);
+    assert_int_equal(DIAL_OK, outcome.status);
+    end_connection(&outcome);
+    made_target_end(&target);
+}
+
+static void no_descriptor_is_our_own_fault(void **state)
+{
+    (void)state;
+    struct made_target target = made_target_listening(8);
+    struct rlimit before, none;
+    assert_int_equal(0, getrlimit(RLIMIT_NOFILE, &before));
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(0, setrlimit(RLIMIT_NOFILE, &none));
+    struct outcome outcome;
+    (void)start(target.text, NULL, 10000, &outcome);
+    assert_int_equal(0, setrlimit(RLIMIT_NOFILE, &before));
+    turn_until_told(&outcome);
+    assert_int_equal(DIAL_OVERLOAD, outcome.status);
+    assert_non_null(strstr(outcome.detail, "Too many open files"));
+    made_target_end(&target);
+}
+
+/* ---- Several addresses: a look-up's answer, put in by hand. */
+
+static struct dial *start_with(
+    const struct made_target *const *targets, size_t count, struct outcome *outcome)
+{
+    *outcome = (struct outcome){0};
+    struct addrinfo list[4] = {0};
+    struct sockaddr_in addresses[4];
+    for (size_t i = 0; i < count; i++) {
+        addresses[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(targets[i]->port)};
+        addresses[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        list[i].ai_family = AF_INET;
+        list[i].ai_addr = (struct sockaddr *)&addresses[i];
+        list[i].ai_addrlen = sizeof addresses[i];
+        list[i].ai_next = i + 1 < count ? &list[i + 1] : NULL;
+    }
+    /* A numeric dial of an address that is not taken up: its attempts are set aside for ours. */
+    struct made_target silent = made_target_crowded();
+    struct dial *dial = start(silent.text, NULL, 700, outcome);
+    dial_connect_stop(dial);
+    made_target_end(&silent);
+    dial->address_count = dial->tried = 0;
+    dial_connect_take(dial, list);
+    dial_connect_next(dial, clock_now_ms());
+    return dial;
+}
+
+static void the_next_address_is_tried_at_once_when_one_fails(void **state)
+{
+    (void)state;
+    struct made_target refusing = made_target_listening(-1), good = made_target_listening(8);
+    const struct made_target *targets[] = {&refusing, &refusing, &good};
+    struct outcome outcome;
+    uint64_t before_ms = clock_now_ms();
+    (void)start_with(targets, 3, &outcome);
+    turn_until_told(&outcome);
+    assert_int_equal(DIAL_OK, outcome.status);
+    assert_in_range(clock_now_ms() - before_ms, 0, 240);
+    assert_string_equal("", outcome.detail);
+    end_connection(&outcome);
+    made_target_end(&refusing);
+    made_target_end(&good);
+}
+
+static void the_next_address_is_tried_after_a_while_when_one_is_silent(void **state)
+{
+    (void)state;
+    struct made_target silent = made_target_crowded(), good = made_target_listening(8);
+    const struct made_target *targets[] = {&silent, &good};
+    struct outcome outcome;
+    int before = open_descriptors();
+    uint64_t before_ms = clock_now_ms();
+    (void)start_with(targets, 2, &outcome);
+    turn_until_told(&outcome);
+    assert_int_equal(DIAL_OK, outcome.status);
+    assert_in_range(clock_now_ms() - before_ms, 250, 690);
+    end_connection(&outcome);
+    expect_descriptors(before); /* the loser is closed too */
+    made_target_end(&silent);
+    made_target_end(&good);
+}
+
+static void a_refusal_says_more_than_silence(void **state)
+{
+    (void)state;
+    struct made_target silent = made_target_crowded(), refusing = made_target_listening(-1);
+    const struct made_target *targets[] = {&silent, &refusing};
+    struct outcome outcome;
+    (void)start_with(targets, 2, &outcome);
+    turn_until_told(&outcome);
+    assert_int_equal(DIAL_REFUSED, outcome.status);
+    assert_non_null(strstr(outcome.detail, "Connection refused; "));
+    assert_non_null(strstr(outcome.detail, "connecting took over 700 ms"));
+    made_target_end(&silent);
+    made_target_end(&refusing);
+}
+
+static void families_take_turns(void **state)
+{
+    (void)state;
+    static const int families[] = {AF_INET6, AF_INET6, AF_INET6, AF_INET, AF_UNIX, AF_INET};
+    static const uint16_t order[] = {0, 3, 1, 5, 2};
+    struct sockaddr_in6 addresses[6] = {0};
+    struct addrinfo list[6] = {0};
+    for (uint16_t i = 0; i < 6; i++) {
+        addresses[i].sin6_family = (sa_family_t)families[i];
+        addresses[i].sin6_port = i;
+        list[i].ai_family = families[i];
+        list[i].ai_addr = (struct sockaddr *)&addresses[i];
+        list[i].ai_addrlen = sizeof addresses[i];
+        list[i].ai_next = i < 5 ? &list[i + 1] : NULL;
+    }
+    struct dial *dial = calloc(1, sizeof *dial);
+    assert_non_null(dial);
+    dial_connect_take(dial, list);
+    assert_int_equal(5, dial->address_count);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(order[i], dial->addresses[i].of.in6.sin6_port);
+    }
+    /* More than are tried are left out. */
+    list[5].ai_next = NULL;
+    for (int i = 0; i < 5; i++) {
+        dial_connect_take(dial, list);
+    }
+    assert_int_equal(DIAL_ADDRESSES_MAX, dial->address_count);
+    free(dial);
+}
+
+/* ---- TLS. */
+
+static struct tls_client *client_for(const char *name)
+{
+    struct tls_client_options options = {
+        .ca_file = made_certs_path("ca.crt"), .server_name = name, .verify = true};
+    struct tls_client *client = tls_client_new(&options, why);
+    assert_non_null(client);
+    return client;
+}
+
+/* Dials `target` and plays its side of the handshake, in turns. */
+static struct outcome dial_tls(const struct made_target *target, const char *name)
+{
+    struct outcome outcome;
+    struct tls_client *client = client_for(name);
+    (void)start(target->text, client, 10000, &outcome);
+    struct transport *peer = tls_accept_new(tls_server, made_target_accept(target));
+    assert_non_null(peer);
+    uint64_t until_ms = clock_now_ms() + PATIENCE_MS;
+    while (outcome.count == 0) {
+        assert_true(clock_now_ms() < until_ms);
+        (void)peer->ops->handshake(peer);
+        turn(10);
+    }
+    peer->ops->close(peer, false);
+    tls_client_free(client);
+    return outcome;
+}
+
+static void a_tls_target(void **state)
+{
+    (void)state;
+    char detail[DIAL_DETAIL_MAX];
+    struct made_target target = made_target_listening(8);
+    struct outcome outcome = dial_tls(&target, "localhost");
+    assert_int_equal(DIAL_OK, outcome.status);
+    end_connection(&outcome);
+
+    outcome = dial_tls(&target, "elsewhere.test");
+    (void)snprintf(detail, sizeof detail, "%s: hostname mismatch", target.text);
+    expect_fault(&outcome, DIAL_TLS, detail);
+
+    struct tls_client *client = client_for("localhost");
+    (void)start(target.text, client, 10000, &outcome);
+    int peer = made_target_accept(&target);
+    assert_int_equal(0, shutdown(peer, SHUT_WR));
+    turn_until_told(&outcome);
+    (void)snprintf(detail, sizeof detail, "%s: closed during the handshake", target.text);
+    expect_fault(&outcome, DIAL_TLS, detail);
+    close(peer);
+
+    (void)start(target.text, client, 100, &outcome);
+    turn_until_told(&outcome);
+    (void)snprintf(detail, sizeof detail, "%s: the TLS handshake took over 100 ms", target.text);
+    expect_fault(&outcome, DIAL_TIMEOUT, detail);
+    tls_client_free(client);
+    made_target_end(&target);
+}
+
+/* ---- Cancelling. */
+
+static void cancel_and_turn(struct dial *dial, enum dial_phase phase, const struct outcome *outcome)
+{
+    assert_int_equal(phase, dial->phase);
+    dial_cancel(dial);
+    for (int i = 0; i < 3; i++) {
+        turn(10);
+    }
+    assert_int_equal(0, outcome->count);
+    for (size_t i = 0; i < WHEEL_SLOTS; i++) {
+        assert_true(list_empty(&wheel.slots[i])); /* no timer is left */
+    }
+}
+
+static void a_cancelled_dial_leaves_nothing(void **state)
+{
+    (void)state;
+    struct outcome outcome;
+    struct made_target silent = made_target_crowded(), quiet = made_target_listening(8),
+                       full = made_target_crowded_unix();
+    struct tls_client *client = client_for("localhost");
+    int before = open_descriptors();
+
+    cancel_and_turn(start("nosuch.invalid:1", NULL, 60000, &outcome), DIAL_LOOKING_UP, &outcome);
+    cancel_and_turn(start("localhost:1", NULL, 60000, &outcome), DIAL_LOOKING_UP, &outcome);
+    cancel_and_turn(start(silent.text, NULL, 60000, &outcome), DIAL_CONNECTING, &outcome);
+    cancel_and_turn(start(full.text, NULL, 60000, &outcome), DIAL_CONNECTING, &outcome);
+    cancel_and_turn(start("unix:/nowhere", NULL, 60000, &outcome), DIAL_SETTLED, &outcome);
+
+    struct dial *dial = start(quiet.text, client, 60000, &outcome);
+    uint64_t until_ms = clock_now_ms() + PATIENCE_MS;
+    while (dial->phase != DIAL_SHAKING_HANDS) {
+        assert_true(clock_now_ms() < until_ms);
+        turn(1000);
+    }
+    cancel_and_turn(dial, DIAL_SHAKING_HANDS, &outcome);
+
+    const struct made_target *two[] = {&silent, &silent};
+    cancel_and_turn(start_with(two, 2, &outcome), DIAL_CONNECTING, &outcome);
+    expect_descriptors(before);
+    tls_client_free(client);
+    made_target_end(&silent);
+    made_target_end(&quiet);
+    made_target_end(&full);
+}
+
+/* ---- */
+
+static int set_up(void **state)
+{
+    (void)state;
+    made_certs_begin();
+    made_certs_make(&(struct made_cert){.name = "ca"});
+    made_certs_make(&(struct made_cert){.name = "localhost", .issuer = "ca", .san = "DNS:localhost"});
+    tls_server = tls_server_new(false);
+    return tls_server != NULL && tls_server_add_certificate(tls_server, made_certs_path("localhost.crt"),
+                                     made_certs_path("localhost.key"), why, NULL)
+               ? 0
+               : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    tls_server_free(tls_server);
+    made_certs_end();
+    return 0;
+}
+
+static int descriptors_before;
+
+static int set_up_loop(enum loop_kind kind)
+{
+    descriptors_before = open_descriptors();
+    loop = loop_new(kind);
+    wheel_init(&wheel, clock_now_ms());
+    host = (struct dial_host){loop, &wheel, loop != NULL ? resolver_new(loop, 2) : NULL};
+    return host.resolver != NULL ? 0 : -1;
+}
+
+static int with_poll(void **state)
+{
+    (void)state;
+    return set_up_loop(LOOP_POLL);
+}
+
+static int with_epoll(void **state)
+{
+    (void)state;
+    return set_up_loop(LOOP_EPOLL);
+}
+
+static int without_loop(void **state)
+{
+    (void)state;
+    resolver_free(host.resolver);
+    loop_free(loop);
+    expect_descriptors(descriptors_before); /* so that the next test counts its own alone */
+    return 0;
+}
+
+#define ON_BOTH(test)                                                                                        \
+    {#test " (poll)", test, with_poll, without_loop, NULL},                                                  \
+    {                                                                                                        \
+#test " (epoll)", test, with_epoll, without_loop, NULL                                               \
+    }
+
+int main(void)
+{
+    /* Where no name server can be reached, a look-up is to fail soon. */
+    setenv("RES_OPTIONS", "timeout:1 attempts:1", 1);
+    const struct CMUnitTest tests[] = {
+        ON_BOTH(a_listening_target_is_connected),
+        ON_BOTH(a_unix_target_is_connected),
+        ON_BOTH(a_target_that_refuses),
+        ON_BOTH(a_target_that_is_not_there),
+        ON_BOTH(a_name_that_is_not_there),
+        ON_BOTH(a_silent_target_takes_the_time_it_has),
+        ON_BOTH(a_full_unix_backlog_is_tried_again),
+        ON_BOTH(no_descriptor_is_our_own_fault),
+        ON_BOTH(the_next_address_is_tried_at_once_when_one_fails),
+        ON_BOTH(the_next_address_is_tried_after_a_while_when_one_is_silent),
+        ON_BOTH(a_refusal_says_more_than_silence),
+        ON_BOTH(families_take_turns),
+        ON_BOTH(a_tls_target),
+        ON_BOTH(a_cancelled_dial_leaves_nothing),
+    };
+    return cmocka_run_group_tests_name("dial", tests, set_up, tear_down);
+}
