@@ -1,0 +1,132 @@
+/* Target to client: what one read brings is one message, its header written just in front, sent at once. */
+#include "proto/ws_close.h"
+#include "relay/session.h"
+#include <string.h>
+
+static enum flow_status send_control(
+    struct session *s, enum ws_opcode opcode, const uint8_t *payload, size_t n)
+{
+    uint8_t frame[WS_SERVER_HEADER_MAX + WS_CONTROL_MAX];
+    if (n > 0) {
+        memcpy(frame + WS_SERVER_HEADER_MAX, payload, n);
+    }
+    size_t header = ws_frame_write_before(frame + WS_SERVER_HEADER_MAX, opcode, n);
+    return flow_write(&s->client, &s->down, frame + WS_SERVER_HEADER_MAX - header, header + n);
+}
+
+enum flow_status down_control(struct session *s)
+{
+    enum flow_status status = FLOW_CLEAR;
+    if (s->state == SESSION_CLOSING && !s->close_pending) {
+        return status; /* nothing follows our Close (RFC 6455 5.5.1), though it may still be on its way */
+    }
+    if (s->pong_pending && !s->close_seen) {
+        s->pong_pending = false;
+        status = send_control(s, WS_PONG, buf_data(&s->pong), buf_len(&s->pong));
+        buf_fini(&s->pong);
+    }
+    if (status == FLOW_CLEAR && s->ping_pending && !s->close_pending) {
+        s->ping_pending = false;
+        status = send_control(s, WS_PING, NULL, 0);
+    }
+    if (status == FLOW_CLEAR && s->close_pending) {
+        s->close_pending = false;
+        uint8_t payload[2 + WS_CLOSE_REASON_MAX];
+        size_t n = ws_close_write(s->close_code, slice_from(s->close_phrase), payload);
+        status = send_control(s, WS_CLOSE, payload, n);
+    }
+    return status;
+}
+
+/* `messages: text`: validates, and holds a character back whose end has not come. False: not UTF-8. */
+static bool cut_text(struct session *s, uint8_t **bytes, size_t *n)
+{
+    if (!utf8_feed(&s->down_utf8, *bytes, *n)) {
+        return false;
+    }
+    *bytes -= s->tail_len;
+    *n += s->tail_len;
+    memcpy(*bytes, s->tail, s->tail_len);
+    s->tail_len = (uint8_t)utf8_unfinished(*bytes, *n);
+    *n -= s->tail_len;
+    memcpy(s->tail, *bytes + *n, s->tail_len);
+    return true;
+}
+
+static void send_message(struct session *s, uint8_t *bytes, size_t n)
+{
+    bool text = s->route->messages == MESSAGES_TEXT;
+    s->payload_ms = s->relay->now_ms;
+    if (text && !cut_text(s, &bytes, &n)) {
+        session_end(s, CAUSE_TARGET_NOT_TEXT, NULL);
+        return;
+    }
+    if (n == 0) {
+        return;
+    }
+    s->down.bytes += n;
+    size_t header = ws_frame_write_before(bytes, text ? WS_TEXT : WS_BINARY, n);
+    closing_client_write(s, flow_write(&s->client, &s->down, bytes - header, header + n));
+}
+
+static void target_ended(struct session *s, bool in_order)
+{
+    s->target.over = true;
+    if (!in_order) {
+        session_end(s, CAUSE_TARGET_RESET, NULL);
+    } else if (s->tail_len > 0) {
+        session_end(s, CAUSE_TARGET_NOT_TEXT, NULL);
+    } else {
+        session_end(s, CAUSE_TARGET_EOF, NULL);
+    }
+}
+
+static bool may_read(const struct session *s)
+{
+    return s->state == SESSION_RELAY && !s->target.over && !session_down_blocked(s) &&
+           ((s->target.ready & LOOP_READ) != 0 || s->target.hung_up ||
+               s->target.io->ops->pending(s->target.io) > 0);
+}
+
+/* One read and what it brings. True when it was filled to the brim. */
+static bool read_once(struct session *s, size_t cap)
+{
+    uint8_t *bytes = s->relay->scratch + RELAY_HEADROOM;
+    struct io_result result = s->target.io->ops->read(s->target.io, bytes, cap);
+    switch (result.status) {
+    case IO_OK:
+        send_message(s, bytes, result.n);
+        return result.n == cap;
+    case IO_WANT_READ:
+    case IO_WANT_WRITE:
+        if (s->target.hung_up) { /* it takes nothing and has nothing more to say */
+            target_ended(s, false);
+        }
+        return false;
+    case IO_EOF:
+        target_ended(s, !s->target.reset);
+        return false;
+    case IO_FAIL:
+        target_ended(s, false);
+        return false;
+    }
+    return false;
+}
+
+void down_step(struct session *s)
+{
+    if (flow_is_blocked(&s->client, &s->down)) {
+        if ((s->client.ready & LOOP_WRITE) == 0) {
+            return;
+        }
+        closing_client_write(s, flow_flush(&s->client, &s->down));
+    }
+    if (!session_down_blocked(s)) {
+        closing_client_write(s, down_control(s));
+    }
+    /* One read a turn and direction: who has more to give is announced again, after the others. */
+    size_t cap = flow_read_bytes(&s->down, s->route->limits.buffer_bytes - WS_SERVER_HEADER_MAX);
+    if (may_read(s) && read_once(s, cap) && !session_down_blocked(s)) {
+        flow_read_filled(&s->down);
+    }
+}

@@ -1,0 +1,81 @@
+/* What the sessions of one worker share: loop, timers, rules, counters and the one buffer for reading.
+ * Single-threaded; nothing is locked. */
+#ifndef SLUICE_RELAY_RELAY_H
+#define SLUICE_RELAY_RELAY_H
+
+#include "base/list.h"
+#include "base/pool.h"
+#include "net/dial.h"
+#include "net/sock.h"
+#include "rules/rules.h"
+
+enum {
+    RELAY_READ_MAX = 256 * 1024, /* one read: a session's share of a turn in one direction */
+    RELAY_HANDSHAKES = 8,        /* steps of TLS handshakes in one turn */
+    RELAY_HEADROOM = 64,         /* in front of what is read: a frame header, an unfinished character */
+};
+
+/* Where a client came in. */
+struct relay_door {
+    const char *name;       /* the address bound, for the log */
+    struct tls_server *tls; /* NULL: plain */
+};
+
+/* How targets are reached; the tests put their own here. */
+struct relay_dialer {
+    struct dial *(*start)(const struct dial_host *host, const struct endpoint *target, struct tls_client *tls,
+        uint64_t now_ms, uint64_t timeout_ms, dial_done_fn *done, void *context);
+    void (*cancel)(struct dial *dial);
+};
+
+/* What `limits.sessions` is held against. Targets that do not end their connection behind our FIN keep it for
+ * `timeouts.close`: those have as many places again, so that the connections to targets are bounded too. */
+struct relay_places {
+    uint64_t sessions;
+    uint64_t lingering; /* targets of sessions that are over */
+};
+
+struct relay {
+    struct dial_host net; /* loop, wheel and resolver */
+    struct log *log;
+    const struct rules *rules;
+    struct tls_client **target_tls; /* [route_count], by route->index; NULL where the target is not tls:// */
+    struct relay_places *route_places; /* [route_count], by route->index */
+    struct relay_places places;        /* of all routes */
+    uint64_t now_ms;                   /* read once a turn */
+    unsigned handshakes_left;          /* in this turn */
+    const struct relay_dialer *dialer;
+    struct pool pool;     /* of sessions */
+    struct list all;      /* every session */
+    struct list again;    /* those with bytes that poll will not announce */
+    uint8_t *scratch;     /* RELAY_HEADROOM + RELAY_READ_MAX bytes; in use only within a step */
+    uint64_t next_id;     /* a random start in the upper half, a count in the lower */
+    uint64_t connections; /* length of `all` */
+    bool draining;
+};
+
+/* `rules`, `log` and `net` outlive the relay. False: no memory, or a target's TLS files cannot be used (`why`
+ * says). */
+bool relay_init(struct relay *relay, const struct rules *rules, struct log *log, struct dial_host net,
+    char why[TLS_WHY_MAX]);
+
+/* Ends every session at once, without a word. */
+void relay_fini(struct relay *relay);
+
+/* Takes a connected, non-blocking socket for good. */
+void relay_accept(struct relay *relay, const struct relay_door *door, int fd, const struct sock_peer *peer);
+
+/* The same over any transport. */
+void relay_accept_transport(
+    struct relay *relay, const struct relay_door *door, struct transport *io, const struct sock_peer *peer);
+
+/* Begins a turn: the time, and the budgets that all sessions share. */
+void relay_turn(struct relay *relay, uint64_t now_ms);
+
+/* Steps the sessions that poll would not wake; true when some are left for the next turn. */
+bool relay_run_again(struct relay *relay);
+
+/* Ends every session with 1012 `drain`, and refuses new ones with 503. */
+void relay_drain(struct relay *relay);
+
+#endif

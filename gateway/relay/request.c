@@ -1,0 +1,250 @@
+/* From the first byte to the verdict: reads the head, judges it, and answers 101, a file or a refusal. */
+#include "base/clock.h"
+#include "net/digest.h"
+#include "proto/http_date.h"
+#include "proto/http_head.h"
+#include "proto/http_path.h"
+#include "proto/http_response.h"
+#include "relay/session.h"
+#include <stdlib.h>
+
+enum { ANSWER_MAX = 2048, SUBPROTOCOLS_MAX = 1024 };
+
+static bool asks_by_head(const struct session_request *request)
+{
+    return request != NULL && request->http.method.len > 0 &&
+           slice_eq(http_request_slice((const char *)buf_data(&request->bytes), request->http.method),
+               SLICE("HEAD"));
+}
+
+void request_refuse(struct session *s, uint16_t status, const char *phrase, const char *allow)
+{
+    session_log_refused(s, status, phrase);
+    char date[HTTP_DATE_MAX];
+    char array[ANSWER_MAX];
+    struct text answer;
+    http_date_format((int64_t)(clock_wall_ms() / 1000), date);
+    text_init(&answer, array, sizeof array);
+    http_response_refusal(&answer, status, phrase, allow, date, asks_by_head(s->request));
+    session_hang_up(s);
+    closing_client_write(s, flow_write(&s->client, &s->down, answer.p, answer.len));
+}
+
+void request_switch(struct session *s)
+{
+    struct buf *answer = &s->request->answer;
+    s->upgraded = true;
+    closing_client_write(s, flow_write(&s->client, &s->down, buf_data(answer), buf_len(answer)));
+}
+
+void request_free(struct session *s)
+{
+    if (s->request != NULL) {
+        files_end(s->request);
+        buf_fini(&s->request->bytes);
+        buf_fini(&s->request->answer);
+        free(s->request);
+        s->request = NULL;
+    }
+}
+
+void request_done(struct session *s)
+{
+    size_t head = s->request->http.head_len;
+    size_t more = buf_len(&s->request->bytes) - head;
+    if (more > 0) {
+        up_frames(s, buf_data(&s->request->bytes) + head, more);
+    }
+    request_free(s);
+}
+
+static bool is_full(const struct relay_places *places, uint64_t limit)
+{
+    return limit != SIZE_OFF &&
+           (places->sessions >= limit || places->sessions + places->lingering >= 2 * limit);
+}
+
+/* The route takes the request: a session begins. */
+static void accept_upgrade(struct session *s, const struct http_head *head, struct slice subprotocol)
+{
+    struct relay *relay = s->relay;
+    char accept_key[DIGEST_ACCEPT_LEN + 1];
+    if (relay->draining) {
+        request_refuse(s, 503, cause_phrase(CAUSE_DRAIN), NULL);
+        return;
+    }
+    if (is_full(&relay->places, relay->rules->sessions_max)) {
+        request_refuse(s, 503, "gateway has as many sessions as it may", NULL);
+        return;
+    }
+    if (is_full(&relay->route_places[s->route->index], s->route->limits.sessions)) {
+        request_refuse(s, 503, "this route has as many sessions as it may", NULL);
+        return;
+    }
+    char array[ANSWER_MAX];
+    struct text answer;
+    text_init(&answer, array, sizeof array);
+    if (!digest_accept_key(head->key, accept_key)) {
+        request_refuse(s, 500, cause_phrase(CAUSE_INTERNAL), NULL);
+        return;
+    }
+    http_response_switching(&answer, accept_key, subprotocol);
+    if (!buf_append(&s->request->answer, answer.p, answer.len)) {
+        request_refuse(s, 503, cause_phrase(CAUSE_OVERLOAD), NULL);
+        return;
+    }
+    ws_message_init(&s->message, s->route->messages != MESSAGES_BINARY, s->route->messages != MESSAGES_TEXT,
+        s->route->limits.message_bytes);
+    session_move(s, SESSION_DIAL);
+    if (s->route->on_unreachable == ON_UNREACHABLE_CLOSE) {
+        request_switch(s);
+    }
+    if (s->state == SESSION_DIAL) {
+        target_choose(s);
+    }
+}
+
+static void judge_head(struct session *s, const struct http_head *head)
+{
+    struct relay *relay = s->relay;
+    struct session_request *request = s->request;
+    const char *bytes = (const char *)buf_data(&request->bytes);
+    char subprotocols[SUBPROTOCOLS_MAX];
+    char *path = (char *)relay->scratch;
+    struct judge_request asked = {
+        .host = head->host,
+        .port = head->port,
+        .from = s->peer.is_unix ? NULL : &s->peer.addr,
+        .tls = s->door->tls != NULL,
+        .upgrade = head->upgrade && head->method == HTTP_GET,
+        .has_origin = head->has_origin,
+        .origin = head->origin,
+    };
+    asked.path.p = path;
+    if (!http_path_decode(head->path, path, RELAY_READ_MAX, &asked.path.len)) {
+        request_refuse(s, 400, "request path has a bad percent-encoding", NULL);
+        return;
+    }
+    if (asked.upgrade && !http_head_subprotocols(
+                             &request->http, bytes, subprotocols, sizeof subprotocols, &asked.subprotocols)) {
+        request_refuse(s, 400, "Sec-WebSocket-Protocol is not a list of distinct tokens", NULL);
+        return;
+    }
+    struct judgement judgement = judge(relay->rules, &asked);
+    bool is_files = judgement.route != NULL && judgement.route->files != NULL;
+    if (head->method == HTTP_OTHER_METHOD ||
+        (head->method == HTTP_HEAD && judgement.route != NULL && !is_files)) {
+        request_refuse(s, 405, "only GET is taken here", is_files ? "GET, HEAD" : "GET");
+    } else if (judgement.route == NULL) {
+        request_refuse(s, judgement.status, judge_phrase(judgement.reached), NULL);
+    } else if (is_files) {
+        s->route = judgement.route;
+        files_answer(s, head, asked.path);
+    } else if (!head->upgrade) {
+        request_refuse(s, 426, "this is a WebSocket; the request does not ask for the upgrade", NULL);
+    } else {
+        s->route = judgement.route;
+        accept_upgrade(s, head, judgement.subprotocol);
+    }
+}
+
+/* Reads on with what has come. True when the head was decided on. */
+static bool read_head(struct session *s)
+{
+    struct session_request *request = s->request;
+    const char *bytes = (const char *)buf_data(&request->bytes);
+    struct http_head head;
+    switch (
+        http_request_read(&request->http, bytes, buf_len(&request->bytes), s->relay->rules->request_bytes)) {
+    case HTTP_MORE:
+        return false;
+    case HTTP_BAD:
+        request_refuse(s, request->http.status, request->http.phrase, NULL);
+        return true;
+    case HTTP_DONE:
+        http_head_read(&request->http, bytes, &head);
+        if (head.status != 0) {
+            request_refuse(s, head.status, head.phrase, NULL);
+        } else {
+            judge_head(s, &head);
+        }
+        return true;
+    }
+    return true;
+}
+
+static bool may_read(const struct session *s)
+{
+    return !s->client.over &&
+           ((s->client.ready & LOOP_READ) != 0 || s->client.io->ops->pending(s->client.io) > 0);
+}
+
+bool request_has_room(const struct session *s)
+{
+    return buf_len(&s->request->bytes) < s->relay->rules->request_bytes;
+}
+
+/* True when bytes came. */
+static bool read_bytes(struct session *s)
+{
+    uint8_t *to = s->relay->scratch;
+    size_t room = s->relay->rules->request_bytes - buf_len(&s->request->bytes);
+    size_t cap = room < RELAY_READ_MAX ? room : RELAY_READ_MAX;
+    struct io_result result = s->client.io->ops->read(s->client.io, to, cap);
+    s->client.ready &= (uint8_t)~LOOP_READ; /* one read for one announcement */
+    switch (result.status) {
+    case IO_OK:
+        if (buf_append(&s->request->bytes, to, result.n)) {
+            return true;
+        }
+        break;
+    case IO_WANT_READ:
+    case IO_WANT_WRITE:
+        return false;
+    case IO_EOF:
+    case IO_FAIL:
+        break;
+    }
+    s->client.over = true;
+    return false;
+}
+
+void request_dial_step(struct session *s)
+{
+    if (flow_is_blocked(&s->client, &s->down) && (s->client.ready & LOOP_WRITE) != 0) {
+        closing_client_write(s, flow_flush(&s->client, &s->down));
+    }
+    if (s->state == SESSION_DIAL && may_read(s) && request_has_room(s)) {
+        (void)read_bytes(s);
+    }
+    /* One that went and left nothing to deliver needs no target. */
+    if (s->state == SESSION_DIAL && s->client.over &&
+        buf_len(&s->request->bytes) == s->request->http.head_len) {
+        session_end(s, CAUSE_CLIENT_GONE, NULL);
+    }
+}
+
+void request_step(struct session *s)
+{
+    if (s->request == NULL) {
+        s->request = calloc(1, sizeof *s->request);
+        if (s->request == NULL) {
+            session_move(s, SESSION_DONE);
+            return;
+        }
+        http_request_init(&s->request->http);
+        s->request->file.fd = -1;
+    }
+    if (flow_is_blocked(&s->client, &s->down) && flow_flush(&s->client, &s->down) == FLOW_BROKEN) {
+        session_move(s, SESSION_DONE);
+        return;
+    }
+    do {
+        if (buf_len(&s->request->bytes) > 0 && read_head(s)) {
+            return;
+        }
+    } while (may_read(s) && read_bytes(s));
+    if (s->client.over) {
+        session_move(s, SESSION_DONE);
+    }
+}

@@ -1,0 +1,241 @@
+/* One session, as the files of relay/ share it: a client, a target, two flows, one cause.
+ *
+ * After each event `session_run` goes as far as it can; what to wait for and until when is then derived from
+ * the state, in session_wants.c, and nowhere else. session_move is the one place that changes the lifecycle.
+ */
+#ifndef SLUICE_RELAY_SESSION_H
+#define SLUICE_RELAY_SESSION_H
+
+#include "base/buf.h"
+#include "proto/http_request.h"
+#include "proto/ws_message.h"
+#include "relay/relay.h"
+#include "rules/judge.h"
+
+/*  constant         name       what may come next */
+#define SESSION_STATES(X)                                                                                    \
+    X(SESSION_TLS, "tls", NEXT(SESSION_REQUEST) | NEXT(SESSION_DONE))                                        \
+    X(SESSION_REQUEST, "request",                                                                            \
+        NEXT(SESSION_FILE) | NEXT(SESSION_DIAL) | NEXT(SESSION_CLOSING) | NEXT(SESSION_DONE))                \
+    X(SESSION_FILE, "file", NEXT(SESSION_REQUEST) | NEXT(SESSION_CLOSING) | NEXT(SESSION_DONE))              \
+    X(SESSION_DIAL, "dial", NEXT(SESSION_RELAY) | NEXT(SESSION_CLOSING) | NEXT(SESSION_DONE))                \
+    X(SESSION_RELAY, "relay", NEXT(SESSION_CLOSING) | NEXT(SESSION_DONE))                                    \
+    X(SESSION_CLOSING, "closing", NEXT(SESSION_DONE))                                                        \
+    X(SESSION_DONE, "done", 0)
+
+enum session_state {
+#define SESSION_CONSTANT(constant, name, next) constant,
+    SESSION_STATES(SESSION_CONSTANT)
+#undef SESSION_CONSTANT
+};
+
+/* Where it stands in relay->places. */
+enum session_place { PLACE_NONE, PLACE_SESSION, PLACE_LINGERING };
+
+/* One end of the session. */
+struct session_side {
+    struct transport *io; /* NULL: none yet, or no more */
+    struct loop_watch watch;
+    uint8_t ready; /* LOOP_* bits of the event being handled */
+    uint8_t wants; /* LOOP_* bits that a TLS handshake waits for */
+    bool over;     /* nothing more will be read: its end or its failure was seen */
+    bool hung_up;  /* its end was announced while it was not being read */
+    bool reset;    /* a write has told so, and with that the kernel has forgotten it: a read will say EOF */
+};
+
+/* One direction. `kept` is what the sink would not take: while there is any, the source is not read. */
+struct session_flow {
+    struct buf kept;
+    uint64_t bytes;       /* payload handed to the sink */
+    uint32_t undelivered; /* of it, with frame headers: not taken before the sink was lost */
+    uint32_t read_bytes;  /* how much the source is asked for at once */
+    bool source_ended;    /* no more payload will come, or none is wanted */
+    bool sink_told;       /* the sink knows that the flow is over, or can be told nothing any more */
+};
+
+/* A file on its way to the client. */
+struct file_answer {
+    int fd;      /* -1: none */
+    bool last;   /* the connection ends with it */
+    uint64_t at; /* the next byte to send */
+    uint64_t end;
+};
+
+/* What only the time before the relaying needs. */
+struct session_request {
+    struct http_request http;
+    struct buf bytes;        /* the head under way and what came behind it */
+    struct buf answer;       /* the 101, until it is sent */
+    struct file_answer file; /* in SESSION_FILE */
+    struct dial *dial;       /* in SESSION_DIAL, else NULL */
+    bool served;             /* a file was served on this connection: its end is no refusal */
+};
+
+struct session {
+    struct relay *relay;
+    const struct relay_door *door;
+    const struct route *route; /* NULL before the verdict */
+    struct list link;          /* in relay->all */
+    struct list again;         /* in relay->again, or alone */
+    struct wheel_timer timer;
+    struct session_side client;
+    struct session_side target;
+    struct session_flow up;          /* client to target */
+    struct session_flow down;        /* target to client */
+    struct session_request *request; /* before the relaying, else NULL */
+    struct ws_message message;       /* the client's frames, from the 101 on */
+    struct utf8 down_utf8;           /* `messages: text`: the target's bytes */
+    uint8_t tail[4];                 /* the beginning of a character of the target's */
+    uint8_t tail_len;
+
+    enum session_state state;
+    enum cause cause; /* from CLOSING on, where has_cause */
+    bool has_cause;   /* false in CLOSING: a refusal or the end of a files connection */
+    enum session_place place : 8;
+    bool marked;          /* client_mark and target_mark were taken for the deadline in force */
+    bool handshake_waits; /* for its share of a turn */
+    bool upgraded;        /* the 101 was sent */
+    bool close_seen;      /* the client's Close came: what follows is not read as frames */
+    bool close_pending;   /* our Close is to be sent once what stands before it is */
+    bool ping_pending;
+    bool pong_pending;
+    struct sock_peer peer;
+    uint16_t close_code;
+    const char *close_phrase;
+    struct buf pong; /* payload of the newest ping to answer */
+
+    uint64_t id;
+    uint64_t begun_ms;    /* accepted, or free for another request */
+    uint64_t deadline_ms; /* of the state, where it has a fixed one; else CLOCK_NEVER */
+    uint64_t heard_ms;    /* the client's last byte */
+    uint64_t payload_ms;  /* the last payload, either way */
+    uint64_t pinged_ms;   /* our ping that waits for any byte; 0: none */
+    uint64_t client_mark; /* how much each side's system had taken, when `marked` */
+    uint64_t target_mark;
+    uint64_t taken_mark; /* how much the client's system had taken when pinged */
+};
+
+/* ---- session.c: the lifecycle. */
+const char *session_state_name(enum session_state state);
+/* The target's transport, and its place in the loop. */
+void session_watch_target(struct session *s, struct transport *io);
+/* Closes a side's connection, by RST where `reset`. */
+void session_close_side(struct session *s, struct session_side *side, bool reset);
+/* `timeouts.close`, of the route where there is one. */
+uint64_t session_close_ms(const struct session *s);
+/* Changes the lifecycle: the one place where its deadline and its counters are set. */
+void session_move(struct session *s, enum session_state to);
+/* Both sides are told: what was relayed is known, and its line is logged. Once. */
+void session_conclude(struct session *s);
+/* Its target's connection is gone: its place is free. Once. */
+void session_release(struct session *s);
+/* Goes as far as it can, then waits (or is freed: do not touch `s` afterwards). */
+void session_run(struct session *s);
+
+/* ---- session_wants.c: pure functions of the state. */
+unsigned session_client_interest(const struct session *s);
+unsigned session_target_interest(const struct session *s);
+uint64_t session_next_due_ms(const struct session *s);
+/* It can go on, and poll would not tell: bytes wait in a transport or behind a request, a file is under way,
+ * or a handshake waits for its share. */
+bool session_must_run_again(const struct session *s);
+/* The sink has not taken all that it was given: its source is not to be read. */
+bool session_up_blocked(const struct session *s);
+bool session_down_blocked(const struct session *s);
+
+/* ---- request.c: from the first byte to the verdict. */
+void request_step(struct session *s);
+/* While the target is dialed: takes what the client sends early, as far as there is room for a request. */
+void request_dial_step(struct session *s);
+bool request_has_room(const struct session *s);
+/* Answers a refusal and closes; before the 101 alone. */
+void request_refuse(struct session *s, uint16_t status, const char *phrase, const char *allow);
+/* Sends the 101. */
+void request_switch(struct session *s);
+/* Frees what a session has before the relaying, if anything. */
+void request_free(struct session *s);
+/* Forgets the request; what came behind its head is read as frames. */
+void request_done(struct session *s);
+
+/* ---- target.c: who the target is, and reaching it. */
+void target_choose(struct session *s);
+
+/* ---- flow.c: bytes to a side. */
+enum flow_status {
+    FLOW_CLEAR,     /* all of it is in the kernel's hands */
+    FLOW_BLOCKED,   /* the rest is kept, and the flow waits */
+    FLOW_BROKEN,    /* the sink takes nothing any more */
+    FLOW_NO_MEMORY, /* what the sink did not take could not be kept: the flow has a hole and must end */
+};
+/* Only while nothing is kept or unsent. */
+enum flow_status flow_write(struct session_side *sink, struct session_flow *flow, const void *data, size_t n)
+    __attribute__((warn_unused_result));
+enum flow_status flow_flush(struct session_side *sink, struct session_flow *flow)
+    __attribute__((warn_unused_result));
+/* How much to ask the source for: a lot while the sink takes all of it at once, since the system calls are
+ * the price of relaying; little once it does not, so that a slow session keeps little. Never above
+ * `max_bytes`. */
+size_t flow_read_bytes(const struct session_flow *flow, size_t max_bytes);
+/* A read was filled to the brim, and the sink has taken it. */
+void flow_read_filled(struct session_flow *flow);
+/* Gives up what is kept: the sink is lost, or its time is up. */
+void flow_drop(const struct session_side *sink, struct session_flow *flow);
+bool flow_is_blocked(const struct session_side *sink, const struct session_flow *flow);
+
+/* ---- up.c, down.c: the two pumps. */
+void up_step(struct session *s);
+/* Reads `bytes` as frames, in place. */
+void up_frames(struct session *s, uint8_t *bytes, size_t n);
+void down_step(struct session *s);
+/* Sends what stands between frames: a pong, a ping, our Close. */
+enum flow_status down_control(struct session *s) __attribute__((warn_unused_result));
+
+/* ---- closing.c: the end. */
+/* The first cause wins; later ones change nothing. `phrase` NULL: the cause's own. */
+void session_end(struct session *s, enum cause cause, const char *phrase);
+/* The client sent Close: `code` goes back. */
+void session_end_by_client(struct session *s, uint16_t code);
+/* Closes a connection that is no session: after a refusal, or a files connection's end. */
+void session_hang_up(struct session *s);
+void closing_step(struct session *s);
+/* The target is to see RST in place of FIN (`on_client_abort`), and was told nothing yet. */
+bool closing_resets_target(const struct session *s);
+/* It will be, once it has taken what the kernel still holds for it; nothing announces that. */
+bool closing_waits_to_reset(const struct session *s);
+/* What a write to a side came to, where it is more than FLOW_CLEAR or FLOW_BLOCKED. While relaying, a broken
+ * side is still read to its end, which tells the cause; the time for that is `timeouts.close`. */
+void closing_client_write(struct session *s, enum flow_status status);
+void closing_target_write(struct session *s, enum flow_status status);
+
+/* ---- liveness.c: what happens when a deadline is up. */
+void liveness_expired(struct session *s);
+/* A byte came from the client. */
+void liveness_heard(struct session *s);
+/* Whether a side that has bytes waiting, here or in the kernel, has taken some since this was asked last (or
+ * since liveness_mark). */
+bool liveness_moves(struct session *s);
+void liveness_mark(struct session *s);
+/* The time that a side whose end was announced is still given, while it cannot be read. */
+void liveness_hung_up(struct session *s);
+
+/* ---- files.c: `files` routes. */
+struct http_head;
+/* `path` is the decoded one; it lies in the relay's scratch. */
+void files_answer(struct session *s, const struct http_head *head, struct slice path);
+void files_step(struct session *s);
+/* The client has not taken what it was sent in time, as far as can be seen from here. */
+void files_expired(struct session *s);
+void files_end(struct session_request *request);
+
+/* ---- session_log.c */
+void session_log_end(const struct session *s);
+/* A request that was answered with `status`. */
+void session_log_refused(const struct session *s, uint16_t status, const char *phrase);
+/* After session_end: the kernel still held bytes for a side when its time was up. */
+void session_log_unacknowledged(const struct session *s);
+void session_log_tls_failed(const struct session *s, const char *reason);
+/* A file that was promised and not sent to its end. */
+void session_log_file_cut(const struct session *s, const char *reason);
+void session_log_target_failed(const struct session *s, enum cause cause, const char *detail);
+
+#endif

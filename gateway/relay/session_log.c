@@ -1,0 +1,131 @@
+/* A session's lines in the log. */
+#include "base/text.h"
+#include "proto/http_head.h"
+#include "relay/session.h"
+
+enum { ID_MAX = 20, SECRETS_MAX = 1024 };
+
+static void log_id(struct log_line *line, const struct session *s)
+{
+    char array[ID_MAX];
+    struct text id;
+    text_init(&id, array, sizeof array);
+    text_add_hex64(&id, s->id);
+    log_str(line, "id", text_slice(&id));
+}
+
+static void log_client(struct log_line *line, const struct session *s)
+{
+    char client[SOCK_TEXT_MAX];
+    sock_peer_format(&s->peer, client);
+    log_cstr(line, "client", client);
+}
+
+void session_log_target_failed(const struct session *s, enum cause cause, const char *detail)
+{
+    struct log_line line;
+    log_begin(&line, s->relay->log, LOG_WARNING, "target_failed");
+    log_id(&line, s);
+    log_cstr(&line, "route", s->route->name);
+    log_cstr(&line, "target", s->route->target->text);
+    log_cstr(&line, "cause", cause_name(cause));
+    log_cstr(&line, "detail", detail);
+    log_end(&line);
+}
+
+/* Accepted and not delivered: only where a side's time to take it was up. */
+static void log_undelivered(struct log_line *line, const struct session *s)
+{
+    if (s->up.undelivered > 0) {
+        log_u64(line, "undelivered_up_bytes", s->up.undelivered);
+    }
+    if (s->down.undelivered > 0) {
+        log_u64(line, "undelivered_down_bytes", s->down.undelivered);
+    }
+}
+
+void session_log_end(const struct session *s)
+{
+    struct log_line line;
+    log_begin(&line, s->relay->log, cause_log_level(s->cause), "session_end");
+    log_id(&line, s);
+    log_client(&line, s);
+    log_cstr(&line, "listener", s->door->name);
+    log_cstr(&line, "route", s->route->name);
+    log_cstr(&line, "target", s->route->target->text);
+    log_cstr(&line, "cause", cause_name(s->cause));
+    log_u64(&line, "code", s->close_code);
+    log_u64(&line, "up_bytes", s->up.bytes);
+    log_u64(&line, "down_bytes", s->down.bytes);
+    log_u64(&line, "duration_ms", s->relay->now_ms - s->begun_ms);
+    log_undelivered(&line, s);
+    log_end(&line);
+}
+
+/* Host, path and Origin as far as the request was read. */
+static void log_request(struct log_line *line, const struct session *s)
+{
+    struct http_head head = {0};
+    if (s->request != NULL && s->request->http.method.len > 0) {
+        const char *bytes = (const char *)buf_data(&s->request->bytes);
+        http_head_read(&s->request->http, bytes, &head);
+        if (head.path_and_query.len == 0) { /* not as it should be: as it came */
+            head.path_and_query = http_request_slice(bytes, s->request->http.target);
+        }
+    }
+    char shown[SECRETS_MAX];
+    log_str(line, "host", head.authority);
+    log_str(line, "path", log_hide_secrets(head.path_and_query, shown, sizeof shown));
+    log_str(line, "origin", head.origin);
+}
+
+void session_log_file_cut(const struct session *s, const char *reason)
+{
+    struct log_line line;
+    log_begin(&line, s->relay->log, LOG_INFO, "file_cut");
+    log_client(&line, s);
+    log_request(&line, s);
+    log_u64(&line, "left_bytes", s->request->file.end - s->request->file.at + buf_len(&s->down.kept));
+    log_cstr(&line, "reason", reason);
+    log_end(&line);
+}
+
+void session_log_unacknowledged(const struct session *s)
+{
+    size_t up = s->target.io != NULL ? sock_unacked_bytes(s->target.io->fd) : 0;
+    size_t down = s->client.io != NULL ? sock_unacked_bytes(s->client.io->fd) : 0;
+    if (up + down == 0 || !s->has_cause) {
+        return;
+    }
+    struct log_line line;
+    log_begin(&line, s->relay->log, LOG_WARNING, "unacknowledged");
+    log_id(&line, s);
+    log_client(&line, s);
+    log_u64(&line, "up_bytes", up);
+    log_u64(&line, "down_bytes", down);
+    log_end(&line);
+}
+
+void session_log_tls_failed(const struct session *s, const char *reason)
+{
+    struct log_line line;
+    log_begin(&line, s->relay->log, LOG_INFO, "tls_failed");
+    log_client(&line, s);
+    log_cstr(&line, "listener", s->door->name);
+    log_cstr(&line, "reason", reason);
+    log_end(&line);
+}
+
+void session_log_refused(const struct session *s, uint16_t status, const char *phrase)
+{
+    struct log_line line;
+    log_begin(&line, s->relay->log, LOG_INFO, "request_refused");
+    if (line.log == NULL) {
+        return;
+    }
+    log_client(&line, s);
+    log_request(&line, s);
+    log_u64(&line, "status", status);
+    log_cstr(&line, "reason", phrase);
+    log_end(&line);
+}

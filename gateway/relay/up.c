@@ -1,0 +1,114 @@
+/* Client to target: frames are read, unmasked in place and put together, and leave in one write. */
+#include "proto/ws_close.h"
+#include "relay/session.h"
+
+static enum cause cause_of_fault(enum ws_fault fault)
+{
+    switch (fault) {
+    case WS_FAULT_FRAME:
+        return CAUSE_BAD_FRAME;
+    case WS_FAULT_UTF8:
+        return CAUSE_BAD_UTF8;
+    case WS_FAULT_TYPE:
+        return CAUSE_BAD_MESSAGE_TYPE;
+    case WS_FAULT_TOO_BIG:
+        return CAUSE_MESSAGE_TOO_BIG;
+    case WS_FAULT_MEMORY:
+        return CAUSE_OVERLOAD;
+    }
+    return CAUSE_INTERNAL;
+}
+
+/* RFC 6455 5.5.3: of several pings the newest may be answered alone. */
+static void note_ping(struct session *s, const struct ws_step *step)
+{
+    buf_fini(&s->pong);
+    s->pong_pending = buf_append(&s->pong, step->payload, step->len);
+}
+
+static void deliver(struct session *s, const uint8_t *payload, size_t n)
+{
+    if (n == 0 || s->up.sink_told) {
+        return;
+    }
+    s->payload_ms = s->relay->now_ms;
+    s->up.bytes += n;
+    closing_target_write(s, flow_write(&s->target, &s->up, payload, n));
+}
+
+/* What came of reading frames, once their payload is delivered. */
+static void conclude(struct session *s, const struct ws_step *last, uint16_t close_code)
+{
+    if (last->event == WS_EVENT_CLOSE) {
+        session_end_by_client(s, close_code);
+    } else if (last->event == WS_EVENT_FAULT) {
+        session_end(s, cause_of_fault(last->fault), last->phrase);
+        s->up.source_ended = true;
+    }
+}
+
+void up_frames(struct session *s, uint8_t *bytes, size_t n)
+{
+    uint8_t *in = bytes;
+    uint8_t *out = bytes;
+    uint16_t close_code = 0;
+    struct ws_step step;
+    do {
+        ws_message_step(&s->message, &in, bytes + n, out, &step);
+        if (step.event == WS_EVENT_DATA) {
+            out += step.len;
+        } else if (step.event == WS_EVENT_PING) {
+            note_ping(s, &step);
+        } else if (step.event == WS_EVENT_CLOSE) {
+            close_code = ws_close_answer(step.payload, step.len);
+        }
+    } while (step.event != WS_EVENT_MORE && step.event != WS_EVENT_CLOSE && step.event != WS_EVENT_FAULT);
+    deliver(s, bytes, (size_t)(out - bytes));
+    conclude(s, &step, close_code);
+}
+
+static bool may_read(const struct session *s)
+{
+    return !s->client.over && !s->up.source_ended && !session_up_blocked(s) &&
+           ((s->client.ready & LOOP_READ) != 0 || s->client.io->ops->pending(s->client.io) > 0);
+}
+
+/* One read and what it brings. True when it was filled to the brim. */
+static bool read_once(struct session *s, size_t cap)
+{
+    uint8_t *bytes = s->relay->scratch + RELAY_HEADROOM;
+    struct io_result result = s->client.io->ops->read(s->client.io, bytes, cap);
+    switch (result.status) {
+    case IO_OK:
+        liveness_heard(s);
+        up_frames(s, bytes, result.n);
+        return result.n == cap;
+    case IO_WANT_READ:
+    case IO_WANT_WRITE:
+        return false;
+    case IO_EOF:
+    case IO_FAIL:
+        s->client.over = true;
+        session_end(s, CAUSE_CLIENT_GONE, NULL);
+        s->up.source_ended = true;
+        return false;
+    }
+    return false;
+}
+
+void up_step(struct session *s)
+{
+    if (flow_is_blocked(&s->target, &s->up)) {
+        if ((s->target.ready & LOOP_WRITE) != 0) {
+            closing_target_write(s, flow_flush(&s->target, &s->up));
+        }
+    }
+    /* One read a turn and direction: who has more to give is announced again, after the others. */
+    size_t cap = flow_read_bytes(&s->up, s->route->limits.buffer_bytes);
+    if (may_read(s) && read_once(s, cap) && !session_up_blocked(s)) {
+        flow_read_filled(&s->up);
+    }
+    if (s->client.hung_up && session_up_blocked(s)) {
+        liveness_hung_up(s);
+    }
+}
