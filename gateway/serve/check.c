@@ -1,0 +1,312 @@
+#include "serve/check.h"
+#include "base/text.h"
+#include "net/tls.h"
+#include "rules/load.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { KEY_MAX = 128, STATUS_FINE = 0, STATUS_FAULTS = 2 };
+
+/* Whether the effective user may; 0 or an errno. */
+static int may(const char *path, int mode)
+{
+    return faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+/* The folder that `path` lies in. */
+static struct slice folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) {
+        return SLICE(".");
+    }
+    return slash == path ? SLICE("/") : (struct slice){path, (size_t)(slash - path)};
+}
+
+/* Something can be made in the folder of `path`. */
+static int folder_takes_files(const char *path)
+{
+    char folder[PATH_MAX];
+    struct text text;
+    text_init(&text, folder, sizeof(folder));
+    text_add(&text, folder_of(path));
+    return text.cut ? ENAMETOOLONG : may(folder, W_OK | X_OK);
+}
+
+/* ---- Listeners. */
+
+static void check_unix_address(const struct listen_rule *rule, const char *key, struct faults *faults)
+{
+    struct stat st;
+    const char *path = rule->address.path;
+    int error = folder_takes_files(path);
+    if (error) {
+        faults_error(
+            faults, rule->at, key, "unix:%s: cannot be made in its folder: %s", path, strerror(error));
+    } else if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        faults_error(faults, rule->at, key,
+            "unix:%s: is there already and is no socket: write another path, or move it away", path);
+    }
+}
+
+/* Whether a socket can have that address; 0 or an errno. */
+static int try_to_bind(const struct addrinfo *address)
+{
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return errno;
+    }
+    int error = bind(fd, address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
+    close(fd);
+    return error;
+}
+
+/* With port 0 in place of its own, which the very gateway that this is the configuration of may have. As for
+ * listening, one of a name's addresses is enough. */
+static void check_inet_address(const struct listen_rule *rule, const char *key, struct faults *faults)
+{
+    const char *host = rule->address.host;
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    int error = getaddrinfo(host[0] ? host : NULL, "0", &hints, &found);
+    if (error != 0) {
+        faults_error(faults, rule->at, key,
+            "\"%s\" cannot be looked up (%s): write an address of this machine, or a name that has one", host,
+            error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+        return;
+    }
+    error = EADDRNOTAVAIL;
+    for (const struct addrinfo *at = found; at && error != 0; at = at->ai_next) {
+        error = try_to_bind(at);
+    }
+    freeaddrinfo(found);
+    if (error != 0) {
+        faults_error(faults, rule->at, key,
+            "\"%s\" cannot be listened on (%s): write an address of this machine, or \":%u\" for all of them",
+            host, strerror(error), (unsigned)rule->address.port);
+    }
+}
+
+/* ---- Certificates. */
+
+/* Where a pair is named in the configuration; `key` is the mapping that has `cert` and `key`. */
+struct pair_place {
+    struct place cert_at, key_at;
+    const char *key;
+    struct faults *faults;
+};
+
+static void tell_pair(void *context, enum tls_blamed file, bool warning, const char *why)
+{
+    const struct pair_place *pair = context;
+    char key[KEY_MAX];
+    bool of_key = file == TLS_BLAMED_KEY;
+    snprintf(key, sizeof(key), "%s.%s", pair->key, of_key ? "key" : "cert");
+    if (warning) {
+        faults_warn(pair->faults, of_key ? pair->key_at : pair->cert_at, key, "%s", why);
+    } else {
+        faults_error(pair->faults, of_key ? pair->key_at : pair->cert_at, key, "%s", why);
+    }
+}
+
+static void check_ca(struct place at, const char *file, const char *key, struct faults *faults)
+{
+    char why[TLS_WHY_MAX] = "";
+    if (!tls_check_ca(file, why)) {
+        faults_error(faults, at, key, "%s", why);
+    } else if (why[0]) {
+        faults_warn(faults, at, key, "%s", why);
+    }
+}
+
+static void check_listen_tls(const struct listen_tls_rule *tls, size_t index, struct faults *faults)
+{
+    char key[KEY_MAX];
+    for (size_t i = 0; i < tls->certificate_count; i++) {
+        const struct certificate_rule *rule = &tls->certificates[i];
+        snprintf(key, sizeof(key), "listen[%zu].tls.certificates[%zu]", index, i);
+        struct pair_place pair = {rule->cert_at, rule->key_at, key, faults};
+        tls_check_pair(rule->cert, rule->key, TLS_ROLE_SERVER, tell_pair, &pair);
+    }
+    snprintf(key, sizeof(key), "listen[%zu].tls.client_ca", index);
+    if (tls->client_ca) {
+        check_ca(tls->client_ca_at, tls->client_ca, key, faults);
+    }
+}
+
+static void check_listen(const struct listen_rule *rule, size_t index, struct faults *faults)
+{
+    char key[KEY_MAX];
+    snprintf(key, sizeof(key), "listen[%zu].address", index);
+    switch (rule->address.kind) {
+    case ENDPOINT_UNIX:
+        check_unix_address(rule, key, faults);
+        break;
+    case ENDPOINT_INET:
+        check_inet_address(rule, key, faults);
+        break;
+    }
+    if (rule->tls) {
+        check_listen_tls(rule->tls, index, faults);
+    }
+}
+
+/* ---- Routes. */
+
+static void check_files(const struct route *route, struct faults *faults)
+{
+    char key[KEY_MAX];
+    struct stat st;
+    snprintf(key, sizeof(key), "routes[%u].files", route->index);
+    int error = stat(route->files, &st) == 0 ? 0 : errno;
+    if (error == 0 && !S_ISDIR(st.st_mode)) {
+        error = ENOTDIR;
+    }
+    if (error == 0) {
+        error = may(route->files, R_OK | X_OK);
+    }
+    if (error) {
+        faults_error(faults, route->files_at, key, "%s: is no folder that can be read: %s", route->files,
+            strerror(error));
+    }
+}
+
+static void check_target_tls(const struct route *route, struct faults *faults)
+{
+    char key[KEY_MAX];
+    const struct target_tls_rule *tls = route->target_tls;
+    snprintf(key, sizeof(key), "routes[%u].target_tls.ca", route->index);
+    if (tls->ca) {
+        check_ca(tls->ca_at, tls->ca, key, faults);
+    }
+    snprintf(key, sizeof(key), "routes[%u].target_tls", route->index);
+    struct pair_place pair = {tls->cert_at, tls->key_at, key, faults};
+    tls_check_pair(tls->cert, tls->key, TLS_ROLE_CLIENT, tell_pair, &pair);
+}
+
+static bool is_target_name(const struct route *route)
+{
+    return route->target && route->target->address.kind == ENDPOINT_INET;
+}
+
+static bool was_looked_up(const struct rules *rules, const struct route *route)
+{
+    for (const struct route *before = rules->routes; before < route; before++) {
+        if (is_target_name(before) &&
+            strcmp(before->target->address.host, route->target->address.host) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Only warnings: at another time a name may have an address. One look-up without an answer is the last, since
+ * each may take many seconds. */
+static void check_target_names(const struct rules *rules, struct faults *faults)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    int error = 0;
+    for (size_t i = 0; error != EAI_AGAIN && i < rules->route_count; i++) {
+        const struct route *route = &rules->routes[i];
+        struct addrinfo *found = NULL;
+        char key[KEY_MAX];
+        if (!is_target_name(route) || was_looked_up(rules, route)) {
+            continue;
+        }
+        error = getaddrinfo(route->target->address.host, NULL, &hints, &found);
+        if (error == 0) {
+            freeaddrinfo(found);
+            continue;
+        }
+        snprintf(key, sizeof(key), "routes[%u].target", route->index);
+        faults_warn(faults, route->target->at, key,
+            "\"%s\" has no address now (%s): until it has one, the target cannot be reached%s",
+            route->target->address.host, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error),
+            error == EAI_AGAIN ? "; no other names were looked up" : "");
+    }
+}
+
+static void check_route(const struct route *route, struct faults *faults)
+{
+    if (route->files) {
+        check_files(route, faults);
+    }
+    if (route->target_tls) {
+        check_target_tls(route, faults);
+    }
+}
+
+/* ---- All of it. */
+
+static void check_log(const struct rules *rules, struct faults *faults)
+{
+    struct stat st;
+    const char *file = rules->log_file;
+    bool there = stat(file, &st) == 0;
+    int error = !there ? folder_takes_files(file) : S_ISDIR(st.st_mode) ? EISDIR : may(file, W_OK);
+    if (error) {
+        faults_error(
+            faults, rules->log_file_at, "log.output", "%s: cannot be written: %s", file, strerror(error));
+    }
+}
+
+/* `rules` may be what could be read of a file with faults: what is NULL or 0 is passed over. */
+static void check_named(const struct rules *rules, struct faults *faults)
+{
+    for (size_t i = 0; i < rules->listen_count; i++) {
+        check_listen(&rules->listens[i], i, faults);
+    }
+    for (size_t i = 0; i < rules->route_count; i++) {
+        check_route(&rules->routes[i], faults);
+    }
+    if (rules->log_file) {
+        check_log(rules, faults);
+    }
+    check_target_names(rules, faults);
+}
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void print_fine(const char *file, const struct rules *rules, size_t warnings)
+{
+    printf("%s: %zu route%s, %zu listener%s: fine", file, rules->route_count, plural(rules->route_count),
+        rules->listen_count, plural(rules->listen_count));
+    if (warnings > 0) {
+        printf(" (%zu warning%s)", warnings, plural(warnings));
+    }
+    printf("\n");
+}
+
+int check_run(const char *file)
+{
+    struct faults faults;
+    faults_init(&faults);
+    struct rules *rules = rules_load_file_partly(file, &faults);
+    bool complete = rules && faults.error_count == 0;
+    if (rules) {
+        check_named(rules, &faults);
+    }
+    if (complete) {
+        rules_warn_hidden(rules, &faults);
+    }
+    faults_print(&faults, file, stderr);
+    bool fine = complete && faults.error_count == 0 && !faults.lost;
+    if (fine) {
+        print_fine(file, rules, faults.count);
+    }
+    if (rules) {
+        rules_free(rules);
+    }
+    faults_fini(&faults);
+    return fine ? STATUS_FINE : STATUS_FAULTS;
+}

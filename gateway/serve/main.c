@@ -1,0 +1,223 @@
+/* The command line. */
+#include "base/log.h"
+#include "net/sock.h"
+#include "rules/load.h"
+#include "serve/check.h"
+#include "serve/explain.h"
+#include "serve/worker.h"
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: sluice [-c FILE]                   run in the foreground\n"
+    "       sluice check [-c FILE]             validate FILE and everything that it names\n"
+    "       sluice explain [-c FILE] URL [--origin ORIGIN] [--subprotocol P,P] [--from IP]\n"
+    "                                          say what that request would get\n"
+    "       sluice LISTEN TARGET               no file: relay [HOST:]PORT to [tcp://|tls://]HOST:PORT or "
+    "unix:PATH\n"
+    "       sluice --version | --help\n"
+    "\n"
+    "FILE defaults to /etc/sluice/sluice.yaml. Exit status: 0 fine, 1 could not run, 2 usage or "
+    "configuration,\n"
+    "3 (explain) no route takes the request.\n";
+
+static int usage_error(const char *what, const char *which)
+{
+    (void)fprintf(
+        stderr, "sluice: %s%s%s\n%s", what, which != NULL ? ": " : "", which != NULL ? which : "", usage);
+    return EXIT_USAGE;
+}
+
+/* Two descriptors a session: take as many as we may have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* else the old limit stays: accepting pauses at it */
+    }
+}
+
+static int bind_all(const struct rules *rules, struct worker_socket *sockets)
+{
+    for (size_t i = 0; i < rules->listen_count; i++) {
+        char why[SOCK_TEXT_MAX];
+        sockets[i].fd = sock_listen(&rules->listens[i].address, sockets[i].bound, why);
+        if (sockets[i].fd < 0) {
+            char address[ENDPOINT_TEXT_MAX];
+            sockets[i].bound[0] = '\0';
+            endpoint_format(&rules->listens[i].address, address);
+            (void)fprintf(stderr, "sluice: cannot listen on %s: %s\n", address, why);
+            return EXIT_CANNOT_RUN;
+        }
+    }
+    return EXIT_FINE;
+}
+
+static void unbind_all(const struct rules *rules, const struct worker_socket *sockets)
+{
+    for (size_t i = 0; i < rules->listen_count; i++) {
+        if (sockets[i].fd >= 0) {
+            close(sockets[i].fd);
+        }
+        if (sockets[i].bound[0] != '\0' && rules->listens[i].address.kind == ENDPOINT_UNIX) {
+            (void)unlink(rules->listens[i].address.path); /* gone already: as well */
+        }
+    }
+}
+
+static int serve(const struct rules *rules)
+{
+    struct log log;
+    log_init(&log, rules->log_level, rules->log_format);
+    if (rules->log_file != NULL) {
+        int err = log_open_file(&log, rules->log_file);
+        if (err != 0) {
+            (void)fprintf(stderr, "sluice: cannot write %s: %s\n", rules->log_file, strerror(err));
+            return EXIT_CANNOT_RUN;
+        }
+    }
+    struct worker_socket *sockets = calloc(rules->listen_count, sizeof *sockets);
+    int status = EXIT_CANNOT_RUN;
+    if (sockets != NULL) {
+        for (size_t i = 0; i < rules->listen_count; i++) {
+            sockets[i].fd = -1;
+        }
+        status = bind_all(rules, sockets);
+        if (status == EXIT_FINE) {
+            status = worker_run(rules, &log, sockets);
+        }
+        unbind_all(rules, sockets);
+    }
+    free(sockets);
+    log_fini(&log);
+    return status;
+}
+
+/* Prints what is wrong with the rules (`rules` is then NULL), or serves by them. */
+static int run(struct rules *rules, struct faults *faults, const char *source)
+{
+    faults_print(faults, source, stderr);
+    faults_fini(faults);
+    if (rules == NULL) {
+        return EXIT_USAGE;
+    }
+    worker_block_signals();
+    raise_descriptor_limit();
+    int status = serve(rules);
+    rules_free(rules);
+    return status;
+}
+
+static int run_file(const char *file)
+{
+    struct faults faults;
+    faults_init(&faults);
+    struct rules *rules = rules_load_file(file, &faults);
+    return run(rules, &faults, file);
+}
+
+static int run_arguments(const char *listen, const char *target)
+{
+    struct faults faults;
+    faults_init(&faults);
+    struct rules *rules = rules_from_arguments(listen, target, &faults);
+    return run(rules, &faults, "sluice");
+}
+
+enum { OPTION_VERSION = 256, OPTION_ORIGIN, OPTION_SUBPROTOCOL, OPTION_FROM };
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"origin", required_argument, NULL, OPTION_ORIGIN},
+    {"subprotocol", required_argument, NULL, OPTION_SUBPROTOCOL},
+    {"from", required_argument, NULL, OPTION_FROM},
+    {0},
+};
+
+struct command_line {
+    struct explain_options explain; /* `file` NULL: not given */
+    bool explains;                  /* an option of `explain` was given */
+    bool help;
+    bool version;
+    bool bad;
+};
+
+static struct command_line read_options(int argc, char **argv)
+{
+    struct command_line line = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        line.explains = line.explains || option > OPTION_VERSION;
+        switch (option) {
+        case 'c':
+            line.explain.file = optarg;
+            break;
+        case 'h':
+            line.help = true;
+            break;
+        case OPTION_VERSION:
+            line.version = true;
+            break;
+        case OPTION_ORIGIN:
+            line.explain.origin = optarg;
+            break;
+        case OPTION_SUBPROTOCOL:
+            line.explain.subprotocol = optarg;
+            break;
+        case OPTION_FROM:
+            line.explain.from = optarg;
+            break;
+        default:
+            line.bad = true;
+        }
+    }
+    return line;
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line = read_options(argc, argv);
+    char **words = argv + optind;
+    int count = argc - optind;
+    if (line.bad) {
+        (void)fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    if (line.help || line.version) {
+        return fputs(line.help ? usage : "sluice " SLUICE_VERSION "\n", stdout) < 0 ? EXIT_CANNOT_RUN
+                                                                                    : EXIT_FINE;
+    }
+    const char *file = line.explain.file != NULL ? line.explain.file : LOAD_DEFAULT_FILE;
+    if (count > 0 && strcmp(words[0], "explain") == 0) {
+        if (count != 2) {
+            return usage_error("explain takes one URL", NULL);
+        }
+        line.explain.file = file;
+        line.explain.url = words[1];
+        return explain_run(&line.explain);
+    }
+    if (line.explains) {
+        return usage_error("--origin, --subprotocol and --from belong to `sluice explain`", NULL);
+    }
+    if (count == 1 && strcmp(words[0], "check") == 0) {
+        return check_run(file);
+    }
+    if (count > 1 && strcmp(words[0], "check") == 0) {
+        return usage_error("check takes its file as: sluice check -c", words[1]);
+    }
+    if (count == 1) {
+        return usage_error("TARGET is missing after LISTEN", words[0]);
+    }
+    if (count == 2 && line.explain.file == NULL) {
+        return run_arguments(words[0], words[1]);
+    }
+    return count == 0 ? run_file(file) : usage_error("not a command", words[0]);
+}
