@@ -1,0 +1,1 @@
+"""What the integration tests stand on: a gateway under test, raw WebSocket clients, targets, waiting."""
