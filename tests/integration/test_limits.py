@@ -32,7 +32,7 @@ def test_sessions_of_the_gateway(start, target):
         routes: [{{path: /a, target: "{server.url}"}}, {{path: /b, target: "{server.url}"}}]
         """
     )
-    for _ in range(3):
+    for n in range(1, 4):
         clients = [gateway.connect().upgrade(path) for path in ("/a", "/b", "/a")]
         full(gateway, "/a")
         full(gateway, "/b")
@@ -41,6 +41,7 @@ def test_sessions_of_the_gateway(start, target):
         full(gateway, "/a")
         for client in clients:
             end(gateway, client)
+        until(lambda: server.over == 4 * n, "the targets to end theirs, which else count for a while")
 
 
 def test_sessions_of_a_route(start, target):

@@ -26,6 +26,8 @@ class Target:
         self.path = path
         self.streams = []
         self.threads = []
+        self.counting = threading.Lock()
+        self.over = 0  # connections that `serve` is done with
 
     @property
     def port(self):
@@ -61,6 +63,8 @@ class Target:
                 behaviour(stream)
             except OSError:
                 pass  # closed under us, by the gateway or by the test's end
+            with self.counting:
+                self.over += 1
 
         def all_of_them():
             while True:
