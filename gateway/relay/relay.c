@@ -14,7 +14,7 @@ static struct tls_client *target_tls_new(const struct route *route, char why[TLS
         .ca_file = rule->ca,
         .cert_file = rule->cert,
         .key_file = rule->key,
-        .server_name = rule->server_name != NULL ? rule->server_name : route->target->address.host,
+        .server_name = rule->server_name != NULL ? rule->server_name : route->targets[0].address.host,
         .verify = rule->verify,
     };
     return tls_client_new(&options, why);
@@ -24,7 +24,7 @@ static bool init_target_tls(struct relay *relay, char why[TLS_WHY_MAX])
 {
     for (size_t i = 0; i < relay->rules->route_count; i++) {
         const struct route *route = &relay->rules->routes[i];
-        if (route->target != NULL && route->target->scheme == TARGET_TLS) {
+        if (route->targets != NULL && route->targets[0].scheme == TARGET_TLS) {
             relay->target_tls[i] = target_tls_new(route, why);
             if (relay->target_tls[i] == NULL) {
                 return false;

@@ -61,5 +61,5 @@ static void reach(struct session *s, const struct target_rule *target, struct tl
 
 void target_choose(struct session *s)
 {
-    reach(s, s->route->target, s->relay->target_tls[s->route->index]);
+    reach(s, s->route->targets, s->relay->target_tls[s->route->index]);
 }

@@ -291,7 +291,8 @@ static void load_arguments(struct loader *l, const char *listen, const char *tar
     }
     l->rules->listens = listen_rule;
     l->rules->listen_count = 1;
-    route->target = target_rule;
+    route->targets = target_rule;
+    route->target_count = 1;
     l->rules->routes = route;
     l->rules->route_count = 1;
 }

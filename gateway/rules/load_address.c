@@ -249,6 +249,7 @@ void load_target(struct loader *l, const struct tree_node *value, const struct k
     struct target_rule *target = load_alloc(l, sizeof *target);
     if (target && load_target_text(l, value->at, text, target)) {
         memcpy((char *)into + spec->offset, &target, sizeof target);
+        ((struct route *)into)->target_count = 1;
     }
 }
 

@@ -146,7 +146,7 @@ const struct key_spec load_route_keys[] = {
     KEY_LIST("origin", struct route, origins, origin_count, load_origin),
     KEY_LIST("subprotocol", struct route, subprotocols, subprotocol_count, load_subprotocol),
     KEY_LIST("from", struct route, from, from_count, load_from),
-    {.name = "target", .load = load_target, .offset = offsetof(struct route, target)},
+    {.name = "target", .load = load_target, .offset = offsetof(struct route, targets)},
     {.name = "target_tls",
         .load = load_target_tls,
         .offset = offsetof(struct route, target_tls),
@@ -222,11 +222,11 @@ static void check_files(struct loader *l, const struct tree_node *map)
 
 static void check_target_tls(struct loader *l, const struct tree_node *map, struct route *route)
 {
-    if (!route->target) {
+    if (!route->targets) {
         return; /* its fault has been told */
     }
     const struct tree_node *node = yaml_tree_find(map, slice_from("target_tls"));
-    if (route->target->scheme != TARGET_TLS) {
+    if (route->targets[0].scheme != TARGET_TLS) {
         size_t entered = load_enter(l, "target_tls");
         if (node != NULL) {
             LOAD_WARN(l, node->key_at, "does nothing unless the target is tls://HOST:PORT");

@@ -41,10 +41,21 @@ struct listen_tls_rule {
     enum client_auth client_auth;
 };
 
+/* `COUNT/s`, `COUNT/m`, `COUNT/h`: so many in that time, and so many at once after a pause. */
+struct rate_rule {
+    uint32_t count;  /* 0: off */
+    uint32_t per_ms; /* 1000, 60000 or 3600000 */
+};
+
 struct listen_rule {
     struct place at;
-    struct endpoint address;
+    struct endpoint address;           /* of no use where fd_name is set */
+    const char *fd_name;               /* `fd:NAME`: a socket that the service manager hands over; else NULL */
     const struct listen_tls_rule *tls; /* NULL: plain ws */
+    bool proxy_protocol;               /* a PROXY header is required, from trusted proxies alone */
+    struct ip_net *trusted_proxies;    /* whose PROXY header and X-Forwarded-For count */
+    size_t trusted_proxy_count;
+    bool trusts_unix; /* `unix:` in trusted_proxies: who connects through a unix socket */
 };
 
 /* `host`: exact, or "*.example.com" for every name below it (not example.com itself). Lower case. */
@@ -99,6 +110,12 @@ struct target_tls_rule {
     bool verify;
 };
 
+/* `target_proxy_protocol`: what the target is told of the client before anything else. */
+enum target_proxy { TARGET_PROXY_OFF, TARGET_PROXY_V1, TARGET_PROXY_V2 };
+
+/* `balance`: which of several targets is tried first; those that cannot be reached are passed over. */
+enum balance { BALANCE_FIRST, BALANCE_ROUND_ROBIN, BALANCE_LEAST_SESSIONS };
+
 enum messages { MESSAGES_BINARY, MESSAGES_TEXT, MESSAGES_ANY };
 enum on_unreachable { ON_UNREACHABLE_CLOSE, ON_UNREACHABLE_HTTP };
 enum on_client_abort { ON_CLIENT_ABORT_FIN, ON_CLIENT_ABORT_RESET };
@@ -117,6 +134,8 @@ struct route_limits {
     uint64_t sessions; /* of this route; SIZE_OFF: no limit but the gateway's */
     uint64_t message_bytes;
     uint32_t buffer_bytes;
+    uint64_t rate_up_bytes; /* a second, of one session; SIZE_OFF: no limit */
+    uint64_t rate_down_bytes;
 };
 
 struct route {
@@ -139,8 +158,12 @@ struct route {
     /* What it gives: a folder, or a target. */
     const char *files; /* NULL: a target */
     struct place files_at;
-    const struct target_rule *target;         /* NULL: files */
-    const struct target_tls_rule *target_tls; /* not NULL for TARGET_TLS */
+    const struct target_rule *targets; /* NULL: files */
+    size_t target_count;               /* >= 1 where `targets` is not NULL */
+    enum balance balance;
+    bool connect_retry;                       /* all of them are tried again while `connect` lasts */
+    enum target_proxy target_proxy;           /* of all targets */
+    const struct target_tls_rule *target_tls; /* not NULL where one of them is TARGET_TLS */
     enum messages messages;
     enum on_unreachable on_unreachable;
     enum on_client_abort on_client_abort;
@@ -149,9 +172,23 @@ struct route {
     struct route_limits limits;
 };
 
+enum log_output { LOG_OUTPUT_STDERR, LOG_OUTPUT_FILE, LOG_OUTPUT_SYSLOG };
+
+/* `admin`: /healthz, /readyz, /metrics, /sessions. */
+struct admin_rule {
+    struct place at;
+    bool on;
+    struct endpoint address;
+    struct ip_net *allow; /* clients; none: loopback and unix alone, which are always allowed */
+    size_t allow_count;
+};
+
 struct rules {
     struct arena arena;
     const char *file; /* "" without one */
+    uint32_t workers; /* 0: `auto`, one for each CPU that we may use */
+    struct place user_at;
+    const char *user; /* NULL: stay who we are */
     enum poller_choice poller;
     struct listen_rule *listens; /* >= 1 */
     size_t listen_count;
@@ -159,12 +196,19 @@ struct rules {
     size_t route_count;
     uint64_t handshake_ms;
     uint64_t close_ms;     /* for what has no route */
+    uint64_t drain_ms;     /* what sessions get before `drain` ends them; DURATION_OFF: for ever */
     uint64_t sessions_max; /* SIZE_OFF: no limit */
+    uint64_t sessions_per_client_max;        /* by address, IPv6 by /64; SIZE_OFF: no limit */
+    struct rate_rule new_sessions_per_client; /* the same */
     uint32_t request_bytes;
+    bool revoke; /* a reload to these rules ends sessions that they would not admit */
     enum log_level log_level;
     enum log_format log_format;
+    enum log_output log_output;
     struct place log_file_at;
-    const char *log_file; /* NULL: standard error */
+    const char *log_file; /* LOG_OUTPUT_FILE alone, else NULL */
+    struct rate_rule log_rate;
+    struct admin_rule admin;
 };
 
 void rules_free(struct rules *rules);

@@ -193,14 +193,14 @@ static void check_target_tls(const struct route *route, struct faults *faults)
 
 static bool is_target_name(const struct route *route)
 {
-    return route->target && route->target->address.kind == ENDPOINT_INET;
+    return route->targets && route->targets[0].address.kind == ENDPOINT_INET;
 }
 
 static bool was_looked_up(const struct rules *rules, const struct route *route)
 {
     for (const struct route *before = rules->routes; before < route; before++) {
         if (is_target_name(before) &&
-            strcmp(before->target->address.host, route->target->address.host) == 0) {
+            strcmp(before->targets[0].address.host, route->targets[0].address.host) == 0) {
             return true;
         }
     }
@@ -220,15 +220,15 @@ static void check_target_names(const struct rules *rules, struct faults *faults)
         if (!is_target_name(route) || was_looked_up(rules, route)) {
             continue;
         }
-        error = getaddrinfo(route->target->address.host, NULL, &hints, &found);
+        error = getaddrinfo(route->targets[0].address.host, NULL, &hints, &found);
         if (error == 0) {
             freeaddrinfo(found);
             continue;
         }
         snprintf(key, sizeof(key), "routes[%u].target", route->index);
-        faults_warn(faults, route->target->at, key,
+        faults_warn(faults, route->targets[0].at, key,
             "\"%s\" has no address now (%s): until it has one, the target cannot be reached%s",
-            route->target->address.host, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error),
+            route->targets[0].address.host, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error),
             error == EAI_AGAIN ? "; no other names were looked up" : "");
     }
 }

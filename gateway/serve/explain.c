@@ -237,7 +237,7 @@ static void print_taken(const struct judgement *verdict, const struct explain_re
         printf("HTTP 200 where the file is there, 404 where it is not\n");
         return;
     }
-    printf("target: %s\n", route->target->text);
+    printf("target: %s\n", route->targets[0].text);
     if (!request->asked.upgrade) {
         printf("HTTP 426: a WebSocket route needs an upgrade (ws:// or wss://)\n");
         return;

@@ -28,9 +28,9 @@ static void check_rules(const struct rules *rules)
     for (size_t i = 0; i < rules->route_count; i++) {
         const struct route *route = &rules->routes[i];
         require(route->index == i && route->name && route->at.line > 0);
-        require((route->files != NULL) != (route->target != NULL));
+        require((route->files != NULL) != (route->targets != NULL));
         require(route->origin_count > 0 && route->subprotocol_count > 0);
-        require(!route->target || (route->target->scheme == TARGET_TLS) == (route->target_tls != NULL));
+        require(!route->targets || (route->targets[0].scheme == TARGET_TLS) == (route->target_tls != NULL));
     }
     struct judge_request request = {.host = SLICE("a.example"),
         .port = 443,

@@ -275,7 +275,7 @@ static struct dial *script_dial(const struct dial_host *host, const struct endpo
     struct session *s = context;
     struct bench *b = bench_of(s->relay);
     assert_ptr_equal(&s->relay->net, host);
-    assert_ptr_equal(&s->route->target->address, target);
+    assert_ptr_equal(&s->route->targets[0].address, target);
     assert_null(tls);
     assert_int_equal(b->now_ms, now_ms);
     assert_null(b->dial);

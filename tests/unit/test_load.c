@@ -72,11 +72,11 @@ static void the_least_file_has_every_default(void **state)
     assert_int_equal(route->subprotocols[0].kind, SUBPROTOCOL_ANY);
     assert_int_equal(route->subprotocols[1].kind, SUBPROTOCOL_NONE);
     assert_null(route->files);
-    assert_int_equal(route->target->scheme, TARGET_TCP);
-    assert_string_equal(route->target->text, "tcp://127.0.0.1:5900");
-    assert_string_equal(route->target->address.host, "127.0.0.1");
-    assert_int_equal(route->target->address.port, 5900);
-    assert_int_equal(route->target->at.column, 18);
+    assert_int_equal(route->targets[0].scheme, TARGET_TCP);
+    assert_string_equal(route->targets[0].text, "tcp://127.0.0.1:5900");
+    assert_string_equal(route->targets[0].address.host, "127.0.0.1");
+    assert_int_equal(route->targets[0].address.port, 5900);
+    assert_int_equal(route->targets[0].at.column, 18);
     assert_null(route->target_tls);
     assert_int_equal(route->messages, MESSAGES_BINARY);
     assert_int_equal(route->on_unreachable, ON_UNREACHABLE_CLOSE);
@@ -226,8 +226,8 @@ static void the_rest_of_a_route_goes_to_its_place(void **state)
     (void)state;
     struct rules *rules = load(every_key);
     const struct route *route = &rules->routes[0];
-    assert_int_equal(route->target->scheme, TARGET_TLS);
-    assert_string_equal(route->target->address.host, "desk.internal");
+    assert_int_equal(route->targets[0].scheme, TARGET_TLS);
+    assert_string_equal(route->targets[0].address.host, "desk.internal");
     assert_string_equal(route->target_tls->ca, "etc/ca.crt");
     assert_string_equal(route->target_tls->server_name, "desk.other");
     assert_false(route->target_tls->verify);
@@ -259,7 +259,7 @@ static void the_rest_of_a_route_goes_to_its_place(void **state)
     assert_string_equal(files->name, "routes[1]");
     assert_string_equal(files->files, "etc/../www");
     assert_int_equal(files->files_at.line, 32);
-    assert_null(files->target);
+    assert_null(files->targets);
     assert_int_equal(files->timeouts.connect_ms, 12 * SECOND);
     assert_int_equal(files->timeouts.close_ms, 17 * SECOND);
     assert_int_equal(files->limits.message_bytes, 19 << 20);
@@ -368,7 +368,7 @@ static void a_tls_target_is_verified_unless_told_otherwise(void **state)
         assert_null(tls->cert);
         assert_null(tls->key);
     }
-    assert_string_equal(rules->routes[2].target->address.host, "::1");
+    assert_string_equal(rules->routes[2].targets[0].address.host, "::1");
     assert_string_equal(rules->routes[2].target_tls->server_name, "10.0.0.1");
     rules_free(rules);
 }
@@ -387,8 +387,8 @@ static void paths_are_relative_to_the_file(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct rules *rules = load_as(text, rows[i].file);
-        assert_string_equal(rules->routes[0].target->address.path, rows[i].socket);
-        assert_string_equal(rules->routes[0].target->text, "unix:run/s");
+        assert_string_equal(rules->routes[0].targets[0].address.path, rows[i].socket);
+        assert_string_equal(rules->routes[0].targets[0].text, "unix:run/s");
         assert_string_equal(rules->log_file, rows[i].log);
         rules_free(rules);
     }
@@ -472,8 +472,8 @@ static void a_command_line_makes_one_route(void **state)
         assert_string_equal(rules->listens[0].address.host, rows[i].listen_host);
         assert_int_equal(rules->listens[0].address.port, rows[i].kind == ENDPOINT_INET ? 8080 : 0);
         assert_int_equal(rules->route_count, 1);
-        assert_int_equal(rules->routes[0].target->scheme, rows[i].scheme);
-        assert_string_equal(rules->routes[0].target->text, rows[i].target_text);
+        assert_int_equal(rules->routes[0].targets[0].scheme, rows[i].scheme);
+        assert_string_equal(rules->routes[0].targets[0].text, rows[i].target_text);
         assert_int_equal(rules->routes[0].target_tls != NULL, rows[i].scheme == TARGET_TLS);
         assert_int_equal(rules->routes[0].timeouts.ping_ms, 25 * SECOND);
         assert_int_equal(rules->handshake_ms, 10 * SECOND);

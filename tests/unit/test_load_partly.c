@@ -84,13 +84,13 @@ static void what_could_be_read_is_there(void **state)
     assert_string_equal(tls->client_ca, "/ca.crt");
 
     assert_int_equal(rules->route_count, 4);
-    assert_string_equal(rules->routes[0].target->text, "tls://h:1");
+    assert_string_equal(rules->routes[0].targets[0].text, "tls://h:1");
     assert_string_equal(rules->routes[0].target_tls->cert, "/c.crt");
     assert_null(rules->routes[0].target_tls->key);
-    assert_null(rules->routes[1].target);
+    assert_null(rules->routes[1].targets);
     assert_string_equal(rules->routes[2].files, "/www");
     assert_int_equal(rules->routes[2].index, 2);
-    assert_null(rules->routes[3].target);
+    assert_null(rules->routes[3].targets);
     assert_null(rules->routes[3].files);
     assert_string_equal(rules->log_file, "/x.log");
     assert_int_equal(rules->log_level, LOG_INFO);
@@ -114,7 +114,7 @@ static void a_file_without_faults_is_the_same(void **state)
     assert_non_null(rules);
     assert_int_equal(rules->listen_count, 1);
     assert_int_equal(rules->sessions_max, 10000);
-    assert_string_equal(rules->routes[0].target->text, "tcp://h:1");
+    assert_string_equal(rules->routes[0].targets[0].text, "tcp://h:1");
     rules_free(rules);
 }
 
