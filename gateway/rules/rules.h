@@ -49,8 +49,8 @@ struct rate_rule {
 
 struct listen_rule {
     struct place at;
-    struct endpoint address;           /* of no use where fd_name is set */
-    const char *fd_name;               /* `fd:NAME`: a socket that the service manager hands over; else NULL */
+    struct endpoint address; /* of no use where fd_name is set */
+    const char *fd_name;     /* `fd:NAME`: a socket that the service manager hands over; else NULL */
     const struct listen_tls_rule *tls; /* NULL: plain ws */
     bool proxy_protocol;               /* a PROXY header is required, from trusted proxies alone */
     struct ip_net *trusted_proxies;    /* whose PROXY header and X-Forwarded-For count */
@@ -195,10 +195,10 @@ struct rules {
     struct route *routes; /* >= 1 */
     size_t route_count;
     uint64_t handshake_ms;
-    uint64_t close_ms;     /* for what has no route */
-    uint64_t drain_ms;     /* what sessions get before `drain` ends them; DURATION_OFF: for ever */
-    uint64_t sessions_max; /* SIZE_OFF: no limit */
-    uint64_t sessions_per_client_max;        /* by address, IPv6 by /64; SIZE_OFF: no limit */
+    uint64_t close_ms;                /* for what has no route */
+    uint64_t drain_ms;                /* what sessions get before `drain` ends them; DURATION_OFF: for ever */
+    uint64_t sessions_max;            /* SIZE_OFF: no limit */
+    uint64_t sessions_per_client_max; /* by address, IPv6 by /64; SIZE_OFF: no limit */
     struct rate_rule new_sessions_per_client; /* the same */
     uint32_t request_bytes;
     bool revoke; /* a reload to these rules ends sessions that they would not admit */
