@@ -24,6 +24,10 @@ struct census {
     void *context;
 };
 
+/* What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, which is what a household gets.
+ */
+struct ip_addr census_client_key(const struct ip_addr *client);
+
 /* One worker alone, in its own memory: for tests, and `own` is then on the heap. NULL: no memory. */
 struct census *census_new_alone(void);
 void census_free_alone(struct census *census);

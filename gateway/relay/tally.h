@@ -18,7 +18,8 @@ enum {
 
 typedef _Atomic uint64_t tally_count; /* the one typedef: a word, not a struct */
 
-/* Upper bounds in tally_bounds_ms; the bucket behind the last has no bound. Not cumulative. */
+/* Upper bounds, themselves included, are in tally_*_bounds_ms; the bucket behind the last has no bound. Not
+ * cumulative. */
 struct tally_histogram {
     tally_count buckets[TALLY_BUCKETS + 1];
     tally_count sum_us;
@@ -62,6 +63,12 @@ uint16_t tally_status_at(unsigned index);
 static inline void tally_add(tally_count *count, uint64_t n)
 {
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* Of what is there now: a session fewer. */
+static inline void tally_take(tally_count *count, uint64_t n)
+{
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) - n, memory_order_relaxed);
 }
 
 static inline uint64_t tally_read(const tally_count *count)
