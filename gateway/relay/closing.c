@@ -214,7 +214,7 @@ void closing_step(struct session *s)
         session_conclude(s); /* what is left is to wait for their FIN */
     }
     if (s->target.io == NULL && s->up.source_ended && s->down.sink_told) {
-        session_release(s);
+        place_leave(s);
     }
     if (s->client.io == NULL && s->target.io == NULL) {
         session_move(s, SESSION_DONE);

@@ -65,6 +65,7 @@ static void send_message(struct session *s, uint8_t *bytes, size_t n)
         return;
     }
     s->down.bytes += n;
+    tally_add(&session_row(s)->down_bytes, n);
     size_t header = ws_frame_write_before(bytes, text ? WS_TEXT : WS_BINARY, n);
     closing_client_write(s, flow_write(&s->client, &s->down, bytes - header, header + n));
 }

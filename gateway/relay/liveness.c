@@ -122,8 +122,7 @@ void liveness_expired(struct session *s)
 {
     switch (s->state) {
     case SESSION_TLS:
-        session_log_tls_failed(s, "handshake was not complete in time");
-        session_move(s, SESSION_DONE);
+        session_tls_failed(s, "handshake was not complete in time");
         break;
     case SESSION_REQUEST:
         request_expired(s);

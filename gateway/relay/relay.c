@@ -34,24 +34,35 @@ static bool init_target_tls(struct relay *relay, char why[TLS_WHY_MAX])
     return true;
 }
 
-bool relay_init(struct relay *relay, const struct rules *rules, struct log *log, struct dial_host net,
-    char why[TLS_WHY_MAX])
+static void init_rows(struct relay *relay, const unsigned *rows)
 {
-    *relay = (struct relay){.net = net, .log = log, .rules = rules, .dialer = &real_dialer};
+    for (unsigned i = 0; i < relay->rules->route_count; i++) {
+        unsigned own = i < TALLY_ROWS ? i : TALLY_ROWS - 1;
+        relay->rows[i] = &relay->census->own->rows[rows != NULL ? rows[i] : own];
+    }
+}
+
+bool relay_init(struct relay *relay, const struct rules *rules, struct log *log, struct dial_host net,
+    const struct census *census, const unsigned *rows, char why[TLS_WHY_MAX])
+{
+    *relay = (struct relay){.net = net, .log = log, .rules = rules, .census = census, .dialer = &real_dialer};
     relay->pool = POOL_OF(struct session);
     list_init(&relay->all);
     list_init(&relay->again);
     relay_turn(relay, clock_now_ms());
     relay->target_tls = calloc(rules->route_count, sizeof *relay->target_tls);
-    relay->route_places = calloc(rules->route_count, sizeof *relay->route_places);
+    relay->rows = calloc(rules->route_count, sizeof *relay->rows);
     relay->scratch = malloc(RELAY_HEADROOM + RELAY_READ_MAX);
     (void)snprintf(why, TLS_WHY_MAX, "out of memory");
-    bool fine = relay->target_tls != NULL && relay->route_places != NULL && relay->scratch != NULL;
+    bool fine = relay->target_tls != NULL && relay->rows != NULL && relay->scratch != NULL;
     uint32_t seed = 0;
     if (fine && getrandom(&seed, sizeof seed, 0) != sizeof seed) {
         seed = (uint32_t)clock_wall_ms(); /* ids need to differ between runs, not to be secret */
     }
     relay->next_id = (uint64_t)seed << 32;
+    if (fine) {
+        init_rows(relay, rows);
+    }
     if (!fine || !init_target_tls(relay, why)) {
         relay_fini(relay);
         return false;
@@ -75,7 +86,7 @@ void relay_fini(struct relay *relay)
     }
     pool_fini(&relay->pool);
     free(relay->target_tls);
-    free(relay->route_places);
+    free(relay->rows);
     free(relay->scratch);
     *relay = (struct relay){0};
 }

@@ -7,6 +7,7 @@
 #include "base/pool.h"
 #include "net/dial.h"
 #include "net/sock.h"
+#include "relay/census.h"
 #include "rules/rules.h"
 
 enum {
@@ -28,22 +29,18 @@ struct relay_dialer {
     void (*cancel)(struct dial *dial);
 };
 
-/* What `limits.sessions` is held against. Targets that do not end their connection behind our FIN keep it for
- * `timeouts.close`: those have as many places again, so that the connections to targets are bounded too. */
-struct relay_places {
-    uint64_t sessions;
-    uint64_t lingering; /* targets of sessions that are over */
-};
-
 struct relay {
     struct dial_host net; /* loop, wheel and resolver */
     struct log *log;
     const struct rules *rules;
     struct tls_client **target_tls; /* [route_count], by route->index; NULL where the target is not tls:// */
-    struct relay_places *route_places; /* [route_count], by route->index */
-    struct relay_places places;        /* of all routes */
-    uint64_t now_ms;                   /* read once a turn */
-    unsigned handshakes_left;          /* in this turn */
+    /* What is counted, and what the limits are held against. Targets that do not end their connection behind
+     * our FIN keep it for `timeouts.close`: those that linger have as many places again, so that the
+     * connections to targets are bounded too. */
+    const struct census *census;
+    struct tally_row **rows;  /* [route_count], by route->index; in census->own */
+    uint64_t now_ms;          /* read once a turn */
+    unsigned handshakes_left; /* in this turn */
     const struct relay_dialer *dialer;
     struct pool pool;     /* of sessions */
     struct list all;      /* every session */
@@ -54,10 +51,11 @@ struct relay {
     bool draining;
 };
 
-/* `rules`, `log` and `net` outlive the relay. False: no memory, or a target's TLS files cannot be used (`why`
- * says). */
+/* `rules`, `log`, `net` and `census` outlive the relay. `rows` has each route's row of the tally by its
+ * index, below TALLY_ROWS, and is not kept; NULL: each has that of its index. False: no memory, or a target's
+ * TLS files cannot be used (`why` says). */
 bool relay_init(struct relay *relay, const struct rules *rules, struct log *log, struct dial_host net,
-    char why[TLS_WHY_MAX]);
+    const struct census *census, const unsigned *rows, char why[TLS_WHY_MAX]);
 
 /* Ends every session at once, without a word. */
 void relay_fini(struct relay *relay);

@@ -20,6 +20,7 @@ static bool asks_by_head(const struct session_request *request)
 void request_refuse(struct session *s, uint16_t status, const char *phrase, const char *allow)
 {
     session_log_refused(s, status, phrase);
+    tally_refused(s->relay->census->own, status);
     char date[HTTP_DATE_MAX];
     char array[ANSWER_MAX];
     struct text answer;
@@ -58,27 +59,12 @@ void request_done(struct session *s)
     request_free(s);
 }
 
-static bool is_full(const struct relay_places *places, uint64_t limit)
-{
-    return limit != SIZE_OFF &&
-           (places->sessions >= limit || places->sessions + places->lingering >= 2 * limit);
-}
-
 /* The route takes the request: a session begins. */
 static void accept_upgrade(struct session *s, const struct http_head *head, struct slice subprotocol)
 {
-    struct relay *relay = s->relay;
     char accept_key[DIGEST_ACCEPT_LEN + 1];
-    if (relay->draining) {
+    if (s->relay->draining) {
         request_refuse(s, 503, cause_phrase(CAUSE_DRAIN), NULL);
-        return;
-    }
-    if (is_full(&relay->places, relay->rules->sessions_max)) {
-        request_refuse(s, 503, "gateway has as many sessions as it may", NULL);
-        return;
-    }
-    if (is_full(&relay->route_places[s->route->index], s->route->limits.sessions)) {
-        request_refuse(s, 503, "this route has as many sessions as it may", NULL);
         return;
     }
     char array[ANSWER_MAX];
@@ -91,6 +77,11 @@ static void accept_upgrade(struct session *s, const struct http_head *head, stru
     http_response_switching(&answer, accept_key, subprotocol);
     if (!buf_append(&s->request->answer, answer.p, answer.len)) {
         request_refuse(s, 503, cause_phrase(CAUSE_OVERLOAD), NULL);
+        return;
+    }
+    struct place_verdict place = place_take(s);
+    if (place.status != 0) {
+        request_refuse(s, place.status, place.phrase, NULL);
         return;
     }
     ws_message_init(&s->message, s->route->messages != MESSAGES_BINARY, s->route->messages != MESSAGES_TEXT,

@@ -4,7 +4,7 @@
 #include <assert.h>
 
 /* Of one turn: a lifecycle has fewer, but a client may have many requests for files waiting. */
-enum { STEPS_MAX = 16 };
+enum { STEPS_MAX = 16, US_PER_MS = 1000 };
 
 #define NEXT(state) (1U << (state))
 
@@ -49,46 +49,24 @@ static uint64_t deadline_of(const struct session *s, enum session_state state)
     return CLOCK_NEVER;
 }
 
-static void take_place(struct session *s)
-{
-    s->place = PLACE_SESSION;
-    s->relay->places.sessions++;
-    s->relay->route_places[s->route->index].sessions++;
-}
-
-static void linger(struct session *s)
-{
-    s->place = PLACE_LINGERING;
-    s->relay->places.sessions--;
-    s->relay->places.lingering++;
-    s->relay->route_places[s->route->index].sessions--;
-    s->relay->route_places[s->route->index].lingering++;
-}
-
 void session_conclude(struct session *s)
 {
     if (s->place != PLACE_SESSION) {
         return;
     }
-    linger(s);
+    place_linger(s);
     if (!s->has_cause) {
         return; /* it was refused */
     }
+    tally_add(&session_row(s)->ended[s->cause], 1);
+    tally_observe(
+        &session_row(s)->session, tally_session_bounds_ms, (s->relay->now_ms - s->begun_ms) * US_PER_MS);
     if (closing_waits_to_reset(s)) {
         s->up.undelivered += (uint32_t)sock_unacked_bytes(s->target.io->fd);
     }
     flow_drop(&s->target, &s->up);
     flow_drop(&s->client, &s->down);
     session_log_end(s);
-}
-
-void session_release(struct session *s)
-{
-    if (s->place == PLACE_LINGERING) {
-        s->place = PLACE_NONE;
-        s->relay->places.lingering--;
-        s->relay->route_places[s->route->index].lingering--;
-    }
 }
 
 void session_move(struct session *s, enum session_state to)
@@ -101,15 +79,12 @@ void session_move(struct session *s, enum session_state to)
     s->state = to;
     s->deadline_ms = deadline_of(s, to);
     switch (to) {
-    case SESSION_DIAL:
-        take_place(s);
-        break;
     case SESSION_RELAY:
         s->heard_ms = s->payload_ms = s->relay->now_ms;
         break;
     case SESSION_DONE:
         session_conclude(s);
-        session_release(s);
+        place_leave(s);
         break;
     case SESSION_CLOSING:
         s->marked = false;
@@ -117,6 +92,7 @@ void session_move(struct session *s, enum session_state to)
     case SESSION_TLS:
     case SESSION_REQUEST:
     case SESSION_FILE:
+    case SESSION_DIAL:
         break;
     }
 }
@@ -144,7 +120,15 @@ static void session_free(struct session *s)
     list_remove(&s->again);
     list_remove(&s->link);
     s->relay->connections--;
+    tally_take(&s->relay->census->own->connections, 1);
     pool_give(&s->relay->pool, s);
+}
+
+void session_tls_failed(struct session *s, const char *reason)
+{
+    session_log_tls_failed(s, reason);
+    tally_add(&s->relay->census->own->tls_failed, 1);
+    session_move(s, SESSION_DONE);
 }
 
 /* RFC 6455 calls it the opening handshake; the part below HTTP. */
@@ -170,8 +154,7 @@ static void tls_step(struct session *s)
         return;
     case IO_EOF:
     case IO_FAIL:
-        session_log_tls_failed(s, s->client.io->ops->fault(s->client.io));
-        session_move(s, SESSION_DONE);
+        session_tls_failed(s, s->client.io->ops->fault(s->client.io));
         return;
     }
 }
@@ -309,6 +292,8 @@ void relay_accept_transport(
     list_init(&s->again);
     list_push_back(&relay->all, &s->link);
     relay->connections++;
+    tally_add(&relay->census->own->connections, 1);
+    tally_add(&relay->census->own->accepted, 1);
     loop_watch_init(&s->client.watch, io->fd, client_ready);
     wheel_timer_init(&s->timer, timer_fired);
     s->state = SESSION_TLS;

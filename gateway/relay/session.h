@@ -29,7 +29,7 @@ enum session_state {
 #undef SESSION_CONSTANT
 };
 
-/* Where it stands in relay->places. */
+/* How it is counted. */
 enum session_place { PLACE_NONE, PLACE_SESSION, PLACE_LINGERING };
 
 /* One end of the session. */
@@ -68,6 +68,7 @@ struct session_request {
     struct buf answer;       /* the 101, until it is sent */
     struct file_answer file; /* in SESSION_FILE */
     struct dial *dial;       /* in SESSION_DIAL, else NULL */
+    uint64_t dialed_ms;      /* when the target was chosen */
     bool served;             /* a file was served on this connection: its end is no refusal */
 };
 
@@ -92,6 +93,7 @@ struct session {
     enum cause cause; /* from CLOSING on, where has_cause */
     bool has_cause;   /* false in CLOSING: a refusal or the end of a files connection */
     enum session_place place : 8;
+    bool client_counted;  /* among its client's */
     bool marked;          /* client_mark and target_mark were taken for the deadline in force */
     bool handshake_waits; /* for its share of a turn */
     bool upgraded;        /* the 101 was sent */
@@ -127,10 +129,27 @@ uint64_t session_close_ms(const struct session *s);
 void session_move(struct session *s, enum session_state to);
 /* Both sides are told: what was relayed is known, and its line is logged. Once. */
 void session_conclude(struct session *s);
-/* Its target's connection is gone: its place is free. Once. */
-void session_release(struct session *s);
+/* A handshake that failed, or was not done in time: it is over. */
+void session_tls_failed(struct session *s, const char *reason);
 /* Goes as far as it can, then waits (or is freed: do not touch `s` afterwards). */
 void session_run(struct session *s);
+
+/* What its route counts; only where there is one. */
+static inline struct tally_row *session_row(const struct session *s)
+{
+    return s->relay->rows[s->route->index];
+}
+
+/* ---- places.c: what `limits` says of how many there may be. */
+struct place_verdict {
+    uint16_t status; /* 0: it has a place; else what to answer */
+    const char *phrase;
+};
+struct place_verdict place_take(struct session *s) __attribute__((warn_unused_result));
+/* The session is over; its target's connection lingers until place_leave. */
+void place_linger(struct session *s);
+/* Its target's connection is gone: its place is free. Once. */
+void place_leave(struct session *s);
 
 /* ---- session_wants.c: pure functions of the state. */
 unsigned session_client_interest(const struct session *s);

@@ -1,6 +1,8 @@
 /* Who the target is, and reaching it. The choice is a step of its own: it answers at once, from the route. */
 #include "relay/session.h"
 
+enum { US_PER_MS = 1000 };
+
 static enum cause cause_of(enum dial_status status)
 {
     switch (status) {
@@ -24,6 +26,8 @@ static enum cause cause_of(enum dial_status status)
 
 static void connected(struct session *s, struct transport *io)
 {
+    tally_observe(&session_row(s)->connect, tally_connect_bounds_ms,
+        (s->relay->now_ms - s->request->dialed_ms) * US_PER_MS);
     session_watch_target(s, io);
     session_move(s, SESSION_RELAY);
     if (!s->upgraded) {
@@ -44,6 +48,7 @@ static void dialed(void *context, enum dial_status status, struct transport *io,
         connected(s, io);
     } else {
         enum cause cause = cause_of(status);
+        tally_add(&session_row(s)->target_failed, 1);
         session_log_target_failed(s, cause, detail);
         session_end(s, cause, NULL);
     }
@@ -52,6 +57,7 @@ static void dialed(void *context, enum dial_status status, struct transport *io,
 
 static void reach(struct session *s, const struct target_rule *target, struct tls_client *tls)
 {
+    s->request->dialed_ms = s->relay->now_ms;
     s->request->dial = s->relay->dialer->start(
         &s->relay->net, &target->address, tls, s->relay->now_ms, s->route->timeouts.connect_ms, dialed, s);
     if (s->request->dial == NULL) {

@@ -33,6 +33,7 @@ static void deliver(struct session *s, const uint8_t *payload, size_t n)
     }
     s->payload_ms = s->relay->now_ms;
     s->up.bytes += n;
+    tally_add(&session_row(s)->up_bytes, n);
     closing_target_write(s, flow_write(&s->target, &s->up, payload, n));
 }
 

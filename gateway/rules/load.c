@@ -163,6 +163,7 @@ static struct rules *finish(struct loader *l)
     rules->handshake_ms = l->defaults.handshake_ms;
     rules->close_ms = l->defaults.timeouts.close_ms;
     rules->sessions_max = l->defaults.sessions_max;
+    rules->sessions_per_client_max = SIZE_OFF;
     rules->request_bytes = l->defaults.request_bytes;
     return rules;
 }

@@ -16,6 +16,7 @@ struct worker {
     struct loop *loop;
     struct wheel wheel;
     struct resolver *resolver;
+    struct census *census;
     struct relay relay;
     struct worker_socket *sockets; /* [listen_count] */
     struct tls_server **tls;       /* [listen_count]; NULL: plain */
@@ -104,7 +105,7 @@ static void signal_came(struct loop_watch *watch, unsigned ready)
     w->stopping = true;
     struct log_line line;
     log_begin(&line, w->log, LOG_INFO, "stopping");
-    log_u64(&line, "sessions", w->relay.places.sessions);
+    log_u64(&line, "sessions", tally_read(&w->census->own->sessions));
     log_end(&line);
     stop_listening(w);
     relay_drain(&w->relay);
@@ -168,9 +169,13 @@ static int open_all(struct worker *w)
     if (w->resolver == NULL) {
         return cannot_run(w, "look-up: out of memory or descriptors");
     }
+    w->census = census_new_alone();
+    if (w->census == NULL) {
+        return cannot_run(w, "out of memory");
+    }
     char why[TLS_WHY_MAX];
     struct dial_host net = {w->loop, &w->wheel, w->resolver};
-    if (!relay_init(&w->relay, w->rules, w->log, net, why)) {
+    if (!relay_init(&w->relay, w->rules, w->log, net, w->census, NULL, why)) {
         (void)fprintf(stderr, "%s: %s\n", w->rules->file, why);
         return EXIT_USAGE;
     }
@@ -191,6 +196,7 @@ static void close_all(struct worker *w)
     if (w->relaying) {
         relay_fini(&w->relay);
     }
+    census_free_alone(w->census);
     transport_thread_fini();
     resolver_free(w->resolver);
     for (size_t i = 0; w->tls != NULL && i < w->rules->listen_count; i++) {

@@ -85,6 +85,7 @@ struct script_pair {
 
 struct bench {
     struct relay relay;
+    struct census *census;
     struct wheel wheel;
     struct rules *rules;
     struct log log;

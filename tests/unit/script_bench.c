@@ -24,8 +24,10 @@ void bench_init_yaml(struct bench *b, const char *yaml)
     wheel_init(&b->wheel, b->now_ms);
     struct dial_host net = {loop_new(LOOP_POLL), &b->wheel, NULL};
     assert_non_null(net.loop);
+    b->census = census_new_alone();
+    assert_non_null(b->census);
     char why[TLS_WHY_MAX];
-    assert_true(relay_init(&b->relay, b->rules, &b->log, net, why));
+    assert_true(relay_init(&b->relay, b->rules, &b->log, net, b->census, NULL, why));
     b->relay.dialer = &script_dialer;
     b->relay.now_ms = b->now_ms;
     b->door.name = "127.0.0.1:8080";
@@ -53,9 +55,11 @@ void bench_cut(struct bench *b)
 static void check_empty(struct bench *b)
 {
     assert_int_equal(0, b->relay.connections);
-    assert_int_equal(0, b->relay.places.sessions + b->relay.places.lingering);
+    const struct tally *tally = b->census->own;
+    assert_int_equal(0, tally_read(&tally->connections));
+    assert_int_equal(0, tally_read(&tally->sessions) + tally_read(&tally->lingering));
     for (size_t i = 0; i < b->rules->route_count; i++) {
-        assert_int_equal(0, b->relay.route_places[i].sessions + b->relay.route_places[i].lingering);
+        assert_int_equal(0, tally_read(&tally->rows[i].sessions) + tally_read(&tally->rows[i].lingering));
     }
     assert_true(list_empty(&b->relay.again));
     assert_null(b->dial);
@@ -67,6 +71,7 @@ void bench_fini(struct bench *b)
         check_empty(b);
         bench_cut(b);
     }
+    census_free_alone(b->census);
     rules_free(b->rules);
     log_fini(&b->log);
     free(b->told);

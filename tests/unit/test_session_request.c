@@ -240,8 +240,8 @@ static void one_too_many(const char *route, const char *top, const char *phrase)
     bench_init(&b, route, top);
     pair_relay(&b, &p[0]);
     pair_relay(&b, &p[1]);
-    assert_int_equal(2, b.relay.places.sessions);
-    assert_int_equal(2, b.relay.route_places[0].sessions);
+    assert_int_equal(2, tally_read(&b.census->own->sessions));
+    assert_int_equal(2, tally_read(&b.census->own->rows[0].sessions));
     pair_init(&b, &p[2], &script_easy, &script_easy);
     say_upgrade(&p[2].client, "/", "");
     bench_accept(&b, &p[2]);
@@ -250,10 +250,10 @@ static void one_too_many(const char *route, const char *top, const char *phrase)
     assert_answer(&p[2].client, 503, "\r\nRetry-After: ");
     p[0].client.end = SCRIPT_EOF;
     bench_run(&b);
-    assert_int_equal(1, b.relay.places.sessions);
+    assert_int_equal(1, tally_read(&b.census->own->sessions));
     pair_relay(&b, &p[3]);
-    assert_int_equal(2, b.relay.places.sessions);
-    assert_int_equal(2, b.relay.route_places[0].sessions);
+    assert_int_equal(2, tally_read(&b.census->own->sessions));
+    assert_int_equal(2, tally_read(&b.census->own->rows[0].sessions));
     p[1].target.end = SCRIPT_RESET;
     say_close(&p[3].client, 1000, "");
     bench_run(&b);
