@@ -1,16 +1,8 @@
 #include "base/log.h"
 #include "base/clock.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
+#include "base/log_output.h"
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-/* So that a pipe takes a line whole or not at all. */
-_Static_assert(LOG_LINE_MAX <= PIPE_BUF, "a line is written atomically");
 
 enum {
     TAIL_BYTES = 2,     /* '}' and the newline, for which there is always room */
@@ -24,125 +16,17 @@ static const char *const level_names[] = {
     [LOG_ERROR] = "error",
 };
 
+/* RFC 5424 6.2.1. */
+static const unsigned char severities[] = {
+    [LOG_DEBUG] = 7,
+    [LOG_INFO] = 6,
+    [LOG_WARNING] = 4,
+    [LOG_ERROR] = 3,
+};
+
 const char *log_level_name(enum log_level level)
 {
     return level_names[level];
-}
-
-/* ---- The descriptor. */
-
-/* O_NONBLOCK belongs to the open file description, and standard error's is shared with whoever started us; a
- * second opening of the same pipe or terminal has one of its own. */
-static void find_way(struct log *log)
-{
-    struct stat st;
-    log->way = LOG_WAY_WRITE;
-    if (fstat(STDERR_FILENO, &st) != 0 || S_ISREG(st.st_mode)) {
-        return;
-    }
-    if (S_ISSOCK(st.st_mode)) {
-        log->way = LOG_WAY_SEND;
-        return;
-    }
-    log->reopened_fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    if (log->reopened_fd >= 0) {
-        log->fd = log->reopened_fd;
-    } else {
-        log->way = LOG_WAY_POLL; /* no /proc, no permission, or nobody reads it at the moment */
-    }
-}
-
-void log_init(struct log *log, enum log_level level, enum log_format format)
-{
-    *log = (struct log){.fd = STDERR_FILENO, .level = level, .format = format, .reopened_fd = -1};
-    find_way(log);
-}
-
-int log_open_file(struct log *log, const char *path)
-{
-    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
-    int fd = open(path, flags, 0640);
-    if (fd < 0) {
-        return errno;
-    }
-    log_fini(log);
-    log->fd = fd;
-    log->owns_fd = true;
-    return 0;
-}
-
-static bool tell_lost(struct log *log);
-
-void log_fini(struct log *log)
-{
-    (void)tell_lost(log); /* else the count stays, for the next file */
-    if (log->owns_fd) {
-        close(log->fd);
-    }
-    if (log->reopened_fd >= 0) {
-        close(log->reopened_fd);
-    }
-    log->fd = STDERR_FILENO;
-    log->owns_fd = false;
-    log->way = LOG_WAY_POLL;
-    log->reopened_fd = -1;
-    log->rest_len = 0;
-}
-
-/* write(2), but with EAGAIN where that would wait. */
-static ssize_t write_now(const struct log *log, const char *p, size_t len)
-{
-    switch (log->owns_fd ? LOG_WAY_WRITE : log->way) {
-    case LOG_WAY_SEND:
-        return send(log->fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    case LOG_WAY_POLL: {
-        /* Room for a page, unless another process takes it in between. */
-        struct pollfd one = {.fd = log->fd, .events = POLLOUT};
-        if (poll(&one, 1, 0) != 1) {
-            errno = EAGAIN;
-            return -1;
-        }
-        break;
-    }
-    case LOG_WAY_WRITE:
-        break;
-    }
-    return write(log->fd, p, len);
-}
-
-/* Answers how many bytes were taken. */
-static size_t write_bytes(const struct log *log, const char *p, size_t len)
-{
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = write_now(log, p + done, len - done);
-        if (n > 0) {
-            done += (size_t)n;
-        } else if (n == 0 || errno != EINTR) {
-            break;
-        }
-    }
-    return done;
-}
-
-/* False: nothing of it was written. What is left of a line that was begun comes first. */
-static bool write_line(struct log *log, struct slice line)
-{
-    if (log->rest_len > 0) {
-        size_t done = write_bytes(log, log->rest, log->rest_len);
-        log->rest_len -= done;
-        memmove(log->rest, log->rest + done, log->rest_len);
-        if (log->rest_len > 0) {
-            return false;
-        }
-    }
-    size_t done = write_bytes(log, line.p, line.len);
-    if (done == 0) {
-        return false;
-    }
-    log->rest_len = line.len - done;
-    memcpy(log->rest, line.p + done, log->rest_len);
-    return true;
 }
 
 /* ---- Escaping: a value's characters one after the other, each written whole or not at all. */
@@ -284,23 +168,71 @@ static bool add_key(struct log_line *line, const char *key, size_t more)
     return true;
 }
 
+/* RFC 5424 6.2 and 6.3, without structured data. */
+static void add_syslog_header(
+    struct log_line *line, enum log_level level, const char *time, const char *event)
+{
+    const unsigned facility_daemon = 3;
+    text_addf(&line->text, "<%u>1 %s %s sluice %ld %s -", facility_daemon * 8 + severities[level], time,
+        line->log->host, (long)getpid(), event);
+}
+
 static void begin(struct log_line *line, struct log *log, enum log_level level, const char *event)
 {
     line->log = log;
     char time[32];
     clock_rfc3339(clock_wall_ms(), time, sizeof(time));
     text_init(&line->text, line->array, sizeof(line->array) - TAIL_BYTES);
-    text_addf(&line->text,
-        log->format == LOG_JSON ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"" : "%s %s %s", time,
-        log_level_name(level), event);
+    bool headed = log->way == LOG_WAY_SYSLOG;
+    if (headed) {
+        add_syslog_header(line, level, time, event);
+    }
+    switch (log->format) {
+    case LOG_TEXT:
+        if (!headed) {
+            text_addf(&line->text, "%s %s %s", time, log_level_name(level), event);
+        }
+        break;
+    case LOG_JSON:
+        text_addf(&line->text, "%s{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", headed ? " " : "",
+            time, log_level_name(level), event);
+        break;
+    }
+}
+
+static void count_lost(struct log *log, uint64_t *lines)
+{
+    (*lines)++;
+    if (log->lost_total != NULL) {
+        atomic_fetch_add_explicit(log->lost_total, 1, memory_order_relaxed);
+    }
+}
+
+static bool within_rate(struct log *log, enum log_level level)
+{
+    const uint64_t ns_per_ms = 1000000;
+    return level >= LOG_ERROR || log->limit.interval_ns == 0 ||
+           log_limit_take(
+               &log->limit, log->tat_ns ? log->tat_ns : &log->own_tat_ns, clock_now_ms() * ns_per_ms);
+}
+
+void log_limit_to(struct log *log, uint32_t count, uint32_t per_ms, _Atomic uint64_t *tat_ns)
+{
+    log->limit = log_limit_of(count, per_ms);
+    log->tat_ns = tat_ns;
 }
 
 void log_begin(struct log_line *line, struct log *log, enum log_level level, const char *event)
 {
     line->log = NULL;
-    if (level >= log->level) {
-        begin(line, log, level, event);
+    if (level < log->level) {
+        return;
     }
+    if (!within_rate(log, level)) {
+        count_lost(log, &log->left_out);
+        return;
+    }
+    begin(line, log, level, event);
 }
 
 void log_str(struct log_line *line, const char *key, struct slice value)
@@ -338,28 +270,39 @@ static bool end(struct log_line *line)
 {
     struct text *text = &line->text;
     text->cap = sizeof(line->array);
-    text_add(text, line->log->format == LOG_JSON ? SLICE("}\n") : SLICE("\n"));
-    return write_line(line->log, text_slice(text));
+    if (line->log->format == LOG_JSON) {
+        text_add(text, SLICE("}"));
+    }
+    if (line->log->way != LOG_WAY_SYSLOG) {
+        text_add(text, SLICE("\n"));
+    }
+    return log_output_write(line->log, text_slice(text));
 }
 
 /* True: there is nothing to tell any more. */
-static bool tell_lost(struct log *log)
+static bool tell(struct log *log, uint64_t *lines, const char *reason)
 {
-    if (log->lost > 0) {
+    if (*lines > 0) {
         struct log_line line;
         begin(&line, log, LOG_WARNING, "log_lost");
-        log_u64(&line, "lines", log->lost);
+        log_u64(&line, "lines", *lines);
+        log_cstr(&line, "reason", reason);
         if (end(&line)) {
-            log->lost = 0;
+            *lines = 0;
         }
     }
-    return log->lost == 0;
+    return *lines == 0;
+}
+
+bool log_tell_lost(struct log *log)
+{
+    return tell(log, &log->lost, "output") && tell(log, &log->left_out, "rate");
 }
 
 void log_end(struct log_line *line)
 {
     struct log *log = line->log;
-    if (log != NULL && !(tell_lost(log) && end(line))) {
-        log->lost++;
+    if (log != NULL && !(log_tell_lost(log) && end(line))) {
+        count_lost(log, &log->lost);
     }
 }

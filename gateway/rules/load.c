@@ -51,6 +51,8 @@ static void load_log_output(
         LOAD_FAULT(l, value->at,
             "\"%s\" is neither stderr nor a file: write a file with a slash, such as ./%s", shown, shown);
     } else {
+        struct rules *rules = into;
+        rules->log_output = LOG_OUTPUT_FILE;
         load_path(l, value, spec, into);
     }
 }

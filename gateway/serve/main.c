@@ -1,9 +1,9 @@
 /* The command line. */
-#include "base/log.h"
 #include "net/sock.h"
 #include "rules/load.h"
 #include "serve/check.h"
 #include "serve/explain.h"
+#include "serve/log_open.h"
 #include "serve/worker.h"
 #include <getopt.h>
 #include <signal.h>
@@ -74,13 +74,13 @@ static void unbind_all(const struct rules *rules, const struct worker_socket *so
 static int serve(const struct rules *rules)
 {
     struct log log;
-    log_init(&log, rules->log_level, rules->log_format);
-    if (rules->log_file != NULL) {
-        int err = log_open_file(&log, rules->log_file);
-        if (err != 0) {
-            (void)fprintf(stderr, "sluice: cannot write %s: %s\n", rules->log_file, strerror(err));
-            return EXIT_CANNOT_RUN;
-        }
+    char why[LOG_OPEN_WHY_MAX];
+    bool opened = log_open(&log, rules, NULL, why);
+    if (why[0] != '\0') {
+        (void)fprintf(stderr, "sluice: %s\n", why);
+    }
+    if (!opened) {
+        return EXIT_CANNOT_RUN;
     }
     struct worker_socket *sockets = calloc(rules->listen_count, sizeof *sockets);
     int status = EXIT_CANNOT_RUN;

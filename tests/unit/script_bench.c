@@ -18,8 +18,7 @@ void bench_init_yaml(struct bench *b, const char *yaml)
     assert_non_null(b->rules);
     faults_fini(&faults);
     log_init(&b->log, LOG_DEBUG, LOG_TEXT);
-    b->log.fd = memfd_create("log", MFD_CLOEXEC);
-    b->log.owns_fd = true;
+    log_adopt_fd(&b->log, memfd_create("log", MFD_CLOEXEC));
     assert_true(b->log.fd >= 0);
     wheel_init(&b->wheel, b->now_ms);
     struct dial_host net = {loop_new(LOOP_POLL), &b->wheel, NULL};

@@ -400,7 +400,8 @@ static unsigned expect_numbered(struct stalled *s, unsigned count)
         assert_non_null(end);
         *end = '\0';
         assert_true(end - line > 25 && line[23] == 'Z');
-        if (sscanf(line + 24, " warning log_lost lines=%u%n", &number, &used) == 1) {
+        if (sscanf(line + 24, " warning log_lost lines=%u reason=output%n", &number, &used) == 1) {
+            assert_int_not_equal(used, 0);
             assert_int_equal(line[24 + used], '\0');
             assert_int_not_equal(number, 0);
             lost += number;
