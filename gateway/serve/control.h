@@ -13,11 +13,13 @@ enum control_kind {
     /* worker or admin -> supervisor */
     CONTROL_READY, /* it serves */
     /* supervisor -> worker */
-    CONTROL_RETIRE, /* accept no more; what waits on listeners marked in `flags` is taken first; end with the
-                       last session */
-    CONTROL_DRAIN,  /* as that, and new requests get 503 */
+    CONTROL_RETIRE, /* accept no more; end with the last session */
+    CONTROL_DRAIN,  /* the same, once what waits on listeners is taken; new requests get 503 */
     CONTROL_END,    /* every session ends with 1012 `drain` */
     CONTROL_STOP,   /* end now */
+    CONTROL_ADMIN,  /* + fd: the pair to the admin process */
+    CONTROL_FINISH, /* what waits on the listener `slot` (an index of its rules) is taken, then it is closed
+                     */
     CONTROL_REVOKE, /* + fd: the new configuration's text; sessions that it would not admit end with 1008 */
     /* supervisor -> worker and admin */
     CONTROL_LOG, /* + fd: write the log there from now on */
