@@ -88,6 +88,16 @@ bool ip_net_contains(const struct ip_net *net, const struct ip_addr *addr)
     return same_start(&net->addr, addr, net->prefix);
 }
 
+bool ip_net_list_contains(const struct ip_net *nets, size_t count, const struct ip_addr *addr)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ip_net_contains(&nets[i], addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool ip_net_covers(const struct ip_net *outer, const struct ip_net *inner)
 {
     return outer->prefix <= inner->prefix && same_start(&outer->addr, &inner->addr, outer->prefix);

@@ -25,6 +25,9 @@ bool ip_net_parse(struct slice s, struct ip_net *out, const char **why);
 
 bool ip_net_contains(const struct ip_net *net, const struct ip_addr *addr);
 
+/* Whether `addr` is in one of `count` networks. */
+bool ip_net_list_contains(const struct ip_net *nets, size_t count, const struct ip_addr *addr);
+
 /* Whether every address of `inner` is one of `outer`. */
 bool ip_net_covers(const struct ip_net *outer, const struct ip_net *inner);
 

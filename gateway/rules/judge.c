@@ -62,12 +62,8 @@ static bool takes_path(const struct route *route, const struct judge_request *re
 
 static bool takes_client(const struct route *route, const struct judge_request *request)
 {
-    for (size_t i = 0; request->from && i < route->from_count; i++) {
-        if (ip_net_contains(&route->from[i], request->from)) {
-            return true;
-        }
-    }
-    return route->from_count == 0;
+    return route->from_count == 0 ||
+           (request->from && ip_net_list_contains(route->from, route->from_count, request->from));
 }
 
 /* ---- Origin. */
