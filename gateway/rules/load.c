@@ -13,7 +13,10 @@ enum { FILE_MOST = 1 << 20 };
 
 static const struct load_defaults built_in = {
     .handshake_ms = 10 * 1000,
+    .drain_ms = 60 * 1000,
     .sessions_max = 10000,
+    .sessions_per_client_max = SIZE_OFF,
+    .new_sessions_per_client = {.count = 0, .per_ms = 1000},
     .request_bytes = 16 << 10,
     .timeouts =
         {
@@ -24,66 +27,39 @@ static const struct load_defaults built_in = {
             .session_ms = DURATION_OFF,
             .close_ms = 5 * 1000,
         },
-    .limits = {.sessions = SIZE_OFF, .message_bytes = SIZE_OFF, .buffer_bytes = 256 << 10},
+    .limits =
+        {
+            .sessions = SIZE_OFF,
+            .message_bytes = SIZE_OFF,
+            .buffer_bytes = 256 << 10,
+            .rate_up_bytes = SIZE_OFF,
+            .rate_down_bytes = SIZE_OFF,
+        },
 };
 
 /* ---- The top of a file */
 
 static const struct word pollers[] = {
     {"auto", POLLER_AUTO}, {"poll", POLLER_POLL}, {"epoll", POLLER_EPOLL}, {NULL, 0}};
-static const struct word levels[] = {
-    {"debug", LOG_DEBUG}, {"info", LOG_INFO}, {"warning", LOG_WARNING}, {"error", LOG_ERROR}, {NULL, 0}};
-static const struct word formats[] = {{"text", LOG_TEXT}, {"json", LOG_JSON}, {NULL, 0}};
-
-static void load_log_output(
-    struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into)
-{
-    struct slice text;
-    char shown[YAML_TREE_SHOWN_MAX];
-    if (!load_text(l, value, &text) || slice_eq(text, SLICE("stderr"))) {
-        return;
-    }
-    yaml_tree_show(text, shown);
-    if (slice_eq(text, SLICE("syslog"))) {
-        LOAD_FAULT(
-            l, value->at, "syslog is not supported yet: write stderr or a file such as /var/log/sluice.log");
-    } else if (slice_find(text, '/') == text.len && slice_find(text, '.') == text.len) {
-        LOAD_FAULT(l, value->at,
-            "\"%s\" is neither stderr nor a file: write a file with a slash, such as ./%s", shown, shown);
-    } else {
-        struct rules *rules = into;
-        rules->log_output = LOG_OUTPUT_FILE;
-        load_path(l, value, spec, into);
-    }
-}
-
-static const struct key_spec log_keys[] = {
-    KEY_WORD("level", struct rules, log_level, levels),
-    KEY_WORD("format", struct rules, log_format, formats),
-    {.name = "output",
-        .load = load_log_output,
-        .offset = offsetof(struct rules, log_file),
-        .has_place = true,
-        .place_offset = offsetof(struct rules, log_file_at)},
-    {.name = NULL},
-};
 
 static const struct key_spec timeout_keys[] = {
     KEY_DURATION("handshake", struct load_defaults, handshake_ms, false),
     KEYS_ROUTE_TIMEOUTS(struct load_defaults, timeouts.),
-    KEY_REFUSED("drain", "is not supported yet: take it out"),
+    KEY_DURATION("drain", struct load_defaults, drain_ms, true),
     {.name = NULL},
 };
 
 static const struct key_spec limit_keys[] = {
     KEY_COUNT("sessions", struct load_defaults, sessions_max),
+    KEY_COUNT("sessions_per_client", struct load_defaults, sessions_per_client_max),
+    KEY_RATE("new_sessions_per_client", struct load_defaults, new_sessions_per_client),
     {.name = "request",
         .load = load_size32,
         .offset = offsetof(struct load_defaults, request_bytes),
         .least = REQUEST_LEAST,
         .most = REQUEST_MOST},
     KEYS_ROUTE_LIMITS(struct load_defaults, limits.),
-    KEY_REFUSED("sessions_per_client", "is not supported yet: take it out"),
+    KEY_LIMITS_RATE(offsetof(struct load_defaults, limits)),
     {.name = NULL},
 };
 
@@ -96,6 +72,8 @@ static void load_defaults(
 
 /* In the order in which they load: routes start from timeouts and limits. */
 static const struct key_spec root_keys[] = {
+    {.name = "workers", .load = load_workers},
+    {.name = "user", .load = load_user},
     KEY_WORD("poller", struct rules, poller, pollers),
     {.name = "listen",
         .load = load_listens,
@@ -115,10 +93,9 @@ static const struct key_spec root_keys[] = {
         .load_item = load_route_item,
         .keys = load_route_keys,
         .missing = "routes: {target: tcp://127.0.0.1:5900}"},
-    {.name = "log", .load = load_mapping, .keys = log_keys},
-    KEY_REFUSED("workers", "is not supported yet: take it out"),
-    KEY_REFUSED("user", "is not supported yet: take it out"),
-    KEY_REFUSED("admin", "is not supported yet: take it out"),
+    {.name = "log", .load = load_mapping, .keys = load_log_keys},
+    {.name = "reload", .load = load_mapping, .keys = load_reload_keys},
+    {.name = "admin", .load = load_admin, .offset = offsetof(struct rules, admin), .keys = load_admin_keys},
     {.name = NULL},
 };
 
@@ -133,6 +110,8 @@ static struct rules *rules_new(const char *file, struct faults *faults)
         rules->poller = POLLER_AUTO;
         rules->log_level = LOG_INFO;
         rules->log_format = LOG_TEXT;
+        rules->log_output = LOG_OUTPUT_STDERR;
+        rules->log_rate.per_ms = 1000;
     }
     if (rules && rules->file) {
         return rules;
@@ -164,8 +143,10 @@ static struct rules *finish(struct loader *l)
     struct rules *rules = l->rules;
     rules->handshake_ms = l->defaults.handshake_ms;
     rules->close_ms = l->defaults.timeouts.close_ms;
+    rules->drain_ms = l->defaults.drain_ms;
     rules->sessions_max = l->defaults.sessions_max;
-    rules->sessions_per_client_max = SIZE_OFF;
+    rules->sessions_per_client_max = l->defaults.sessions_per_client_max;
+    rules->new_sessions_per_client = l->defaults.new_sessions_per_client;
     rules->request_bytes = l->defaults.request_bytes;
     return rules;
 }

@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-static struct slice without(struct slice s, struct slice prefix)
-{
-    return (struct slice){s.p + prefix.len, s.len - prefix.len};
-}
-
 /* ---- Paths */
 
 const char *load_resolve(struct loader *l, struct slice path)
@@ -55,11 +50,10 @@ bool load_is_host(struct slice host)
            endpoint_parse(text_slice(&t), &endpoint, NULL);
 }
 
-/* `unix:PATH` with its path made relative to the configuration. */
-static bool load_unix(struct loader *l, struct place at, struct slice text, struct endpoint *out)
+bool load_unix(struct loader *l, struct place at, struct slice text, struct endpoint *out)
 {
     const struct slice scheme = SLICE("unix:");
-    struct slice path = without(text, scheme);
+    struct slice path = {text.p + scheme.len, text.len - scheme.len};
     char shown[YAML_TREE_SHOWN_MAX];
     yaml_tree_show(text, shown);
     if (slice_starts(path, SLICE("//"))) {
@@ -84,7 +78,7 @@ static bool load_unix(struct loader *l, struct place at, struct slice text, stru
     return false;
 }
 
-static bool is_digits(struct slice text)
+bool load_is_digits(struct slice text)
 {
     size_t n = 0;
     while (n < text.len && text.p[n] >= '0' && text.p[n] <= '9') {
@@ -104,12 +98,11 @@ bool load_endpoint(struct loader *l, struct place at, struct slice text, struct 
         return true;
     }
     yaml_tree_show(text, shown);
-    LOAD_FAULT(l, at, "\"%s\" %s", shown, is_digits(text) ? "is no port: a port is 0 to 65535" : why);
+    LOAD_FAULT(l, at, "\"%s\" %s", shown, load_is_digits(text) ? "is no port: a port is 0 to 65535" : why);
     return false;
 }
 
-void load_listen_address(
-    struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into)
+void load_address(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into)
 {
     struct slice text;
     struct endpoint endpoint;
@@ -125,133 +118,30 @@ void load_listen_address(
     }
 }
 
-/* ---- Targets */
-
-static bool has_scheme(struct slice text)
+static bool is_same_host(const char *a, const char *b)
 {
-    return memmem(text.p, text.len, "://", 3) != NULL || slice_starts(text, SLICE("unix:"));
+    struct ip_addr one, other;
+    if (ip_parse(slice_from(a), &one) && ip_parse(slice_from(b), &other)) {
+        return memcmp(one.bytes, other.bytes, sizeof one.bytes) == 0;
+    }
+    return slice_eq_nocase(slice_from(a), slice_from(b));
 }
 
-const char *load_target_scheme(struct slice text)
+bool load_is_same_address(const struct endpoint *a, const struct endpoint *b)
 {
-    struct endpoint endpoint;
-    if (slice_starts(text, SLICE("unix:")) || slice_starts(text, SLICE("tcp://")) ||
-        slice_starts(text, SLICE("tls://"))) {
-        return "";
-    }
-    return !has_scheme(text) && endpoint_parse(text, &endpoint, NULL) ? "tcp://" : NULL;
-}
-
-static void tell_bad_scheme(struct loader *l, struct place at, struct slice text)
-{
-    char shown[YAML_TREE_SHOWN_MAX];
-    const char *scheme = load_target_scheme(text);
-    yaml_tree_show(text, shown);
-    if (scheme) {
-        LOAD_FAULT(l, at, "\"%s\" has no scheme: write %s%s", shown, scheme, shown);
-    } else {
-        LOAD_FAULT(
-            l, at, "\"%s\" is not a target: write tcp://HOST:PORT, tls://HOST:PORT or unix:/path", shown);
-    }
-}
-
-static bool load_target_inet(
-    struct loader *l, struct place at, struct slice text, struct slice address, struct target_rule *out)
-{
-    char shown[YAML_TREE_SHOWN_MAX];
-    yaml_tree_show(text, shown);
-    if (slice_find(address, '/') < address.len) {
-        LOAD_FAULT(l, at, "\"%s\" has a path, but a target is a host and a port: take the path out", shown);
+    if (a->kind != b->kind) {
         return false;
     }
-    if (slice_starts(address, SLICE("unix:"))) {
-        LOAD_FAULT(l, at, "\"%s\" has two schemes: write unix:/path alone", shown);
-        return false;
+    switch (a->kind) {
+    case ENDPOINT_UNIX:
+        return strcmp(a->path, b->path) == 0 && a->path[0] != '\0';
+    case ENDPOINT_INET:
+        return a->port == b->port && a->port != 0 && is_same_host(a->host, b->host);
     }
-    const char *why = "";
-    if (!endpoint_parse(address, &out->address, &why)) {
-        size_t fault_len = strcspn(why, ":"); /* what it says to write is for listeners */
-        LOAD_FAULT(l, at, "\"%s\" %.*s: write tcp://HOST:PORT, tls://HOST:PORT or unix:/path", shown,
-            (int)fault_len, why);
-        return false;
-    }
-    if (out->address.host[0] == '\0') {
-        LOAD_FAULT(l, at, "\"%s\" has no host: write the one to connect to, such as 127.0.0.1", shown);
-        return false;
-    }
-    if (out->address.port == 0) {
-        LOAD_FAULT(l, at, "\"%s\" has port 0, to which nothing connects: write 1 to 65535", shown);
-        return false;
-    }
-    return true;
-}
-
-bool load_target_text(struct loader *l, struct place at, struct slice text, struct target_rule *out)
-{
-    const struct slice tcp = SLICE("tcp://"), tls = SLICE("tls://");
-    out->at = at;
-    out->text = load_copy(l, text);
-    if (!out->text) {
-        return false;
-    }
-    if (slice_starts(text, SLICE("unix:"))) {
-        out->scheme = TARGET_UNIX;
-        return load_unix(l, at, text, &out->address);
-    }
-    if (slice_starts(text, tcp)) {
-        out->scheme = TARGET_TCP;
-        return load_target_inet(l, at, text, without(text, tcp), out);
-    }
-    if (slice_starts(text, tls)) {
-        out->scheme = TARGET_TLS;
-        return load_target_inet(l, at, text, without(text, tls), out);
-    }
-    tell_bad_scheme(l, at, text);
     return false;
 }
 
-bool load_target_argument(struct loader *l, struct slice text, struct target_rule *out)
-{
-    const struct slice tcp = SLICE("tcp://");
-    const struct place nowhere = {0, 0};
-    char shown[YAML_TREE_SHOWN_MAX];
-    if (has_scheme(text)) {
-        return load_target_text(l, nowhere, text, out);
-    }
-    if (is_digits(text)) {
-        yaml_tree_show(text, shown);
-        LOAD_FAULT(l, nowhere, "\"%s\" has no host: write HOST:PORT, such as 127.0.0.1:5900", shown);
-        return false;
-    }
-    char *whole = load_alloc(l, tcp.len + text.len + 1);
-    if (!whole) {
-        return false;
-    }
-    memcpy(whole, tcp.p, tcp.len);
-    memcpy(whole + tcp.len, text.p, text.len);
-    *out = (struct target_rule){.scheme = TARGET_TCP, .text = whole};
-    return load_target_inet(l, nowhere, text, text, out);
-}
-
-void load_target(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into)
-{
-    struct slice text;
-    if (value->kind == TREE_LIST && value->count == 1) {
-        value = value->first; /* a key that takes a list, later, takes one value too */
-    }
-    if (value->kind == TREE_LIST) {
-        LOAD_FAULT(l, value->at, "several targets are not supported yet: write one");
-        return;
-    }
-    if (!load_text(l, value, &text)) {
-        return;
-    }
-    struct target_rule *target = load_alloc(l, sizeof *target);
-    if (target && load_target_text(l, value->at, text, target)) {
-        memcpy((char *)into + spec->offset, &target, sizeof target);
-        ((struct route *)into)->target_count = 1;
-    }
-}
+/* ---- Names */
 
 void load_server_name(
     struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into)

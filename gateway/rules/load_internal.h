@@ -11,7 +11,10 @@
 /* What routes start from. */
 struct load_defaults {
     uint64_t handshake_ms;
+    uint64_t drain_ms;
     uint64_t sessions_max;
+    uint64_t sessions_per_client_max;
+    struct rate_rule new_sessions_per_client;
     uint32_t request_bytes;
     struct route_timeouts timeouts;
     struct route_limits limits;
@@ -103,6 +106,7 @@ void load_size32(struct loader *l, const struct tree_node *value, const struct k
 void load_count(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
 void load_bool(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
 void load_word(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
+void load_rate(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
 
 /* A decimal number written bare, in least..most; false has been told. `what` is said where it is none. */
 bool load_number(struct loader *l, const struct tree_node *value, uint64_t most, const char *what,
@@ -114,17 +118,31 @@ bool load_number(struct loader *l, const struct tree_node *value, uint64_t most,
 void load_path(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
 const char *load_resolve(struct loader *l, struct slice path) __attribute__((warn_unused_result));
 
-void load_listen_address(
-    struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
-void load_target(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
+/* An address to listen on, into a struct endpoint. */
+void load_address(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
 void load_server_name(
     struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
 
 /* The same without a file: `at` is told as the place. False has been told. */
 bool load_endpoint(struct loader *l, struct place at, struct slice text, struct endpoint *out)
     __attribute__((warn_unused_result));
-bool load_target_text(struct loader *l, struct place at, struct slice text, struct target_rule *out)
+
+/* `unix:PATH` with its path made relative to the configuration. */
+bool load_unix(struct loader *l, struct place at, struct slice text, struct endpoint *out)
     __attribute__((warn_unused_result));
+
+/* Whether they are the same to a socket. Port 0 is another one each time. */
+bool load_is_same_address(const struct endpoint *a, const struct endpoint *b);
+
+bool load_is_digits(struct slice text);
+
+/* Whether it is a host name or an IP address (an IPv6 one in brackets). */
+bool load_is_host(struct slice host);
+
+/* ---- load_target.c */
+void load_targets(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
+void load_target_item(
+    struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into);
 
 /* A target as an argument, whose scheme may be left out. */
 bool load_target_argument(struct loader *l, struct slice text, struct target_rule *out)
@@ -133,19 +151,28 @@ bool load_target_argument(struct loader *l, struct slice text, struct target_rul
 /* What a target that is written as `text` lacks: "tcp://", or "" where it lacks nothing; NULL: it is none. */
 const char *load_target_scheme(struct slice text);
 
-/* Whether it is a host name or an IP address (an IPv6 one in brackets). */
-bool load_is_host(struct slice host);
-
 /* ---- load_patterns.c: what a route takes; each with the signature of key_spec.load_item */
 void load_host(struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into);
 void load_path_pattern(
     struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into);
 void load_from(struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into);
+void load_trusted_proxy(
+    struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into);
+void load_allow(struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into);
 void load_origin(struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into);
 void load_subprotocol(
     struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into);
 
+/* ---- load_service.c: what concerns the process and not its sessions */
+extern const struct key_spec load_log_keys[];
+extern const struct key_spec load_reload_keys[];
+extern const struct key_spec load_admin_keys[];
+void load_workers(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
+void load_user(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
+void load_admin(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
+
 /* ---- load_route.c, load_listen.c */
+extern const struct key_spec load_rate_keys[];
 extern const struct key_spec load_route_keys[];
 extern const struct key_spec load_listen_keys[];
 void load_routes(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);

@@ -11,10 +11,12 @@ enum {
     BUFFER_LEAST = 4 << 10,
     BUFFER_MOST = 16 << 20,
     COUNT_MOST = 1000000000,
+    RATE_LEAST = 1 << 10,
 };
 
 #define DURATION_MOST_MS (30ull * 24 * 60 * 60 * 1000)
 #define MESSAGE_MOST     (1ull << 40)
+#define RATE_MOST        (1ull << 40)
 
 #define KEY_DURATION(key, type, member, off)                                                                 \
     {                                                                                                        \
@@ -43,6 +45,17 @@ enum {
     {                                                                                                        \
         .name = (key), .load = load_path, .offset = offsetof(type, member), .has_place = true,               \
         .place_offset = offsetof(type, place)                                                                \
+    }
+
+#define KEY_RATE(key, type, member)                                                                          \
+    {                                                                                                        \
+        .name = (key), .load = load_rate, .offset = offsetof(type, member)                                   \
+    }
+
+/* `limits.rate`, at the offset of a struct route_limits. */
+#define KEY_LIMITS_RATE(limits_offset)                                                                       \
+    {                                                                                                        \
+        .name = "rate", .load = load_mapping, .offset = (limits_offset), .keys = load_rate_keys              \
     }
 
 /* One value or several, into the array `member` and its `count`. */

@@ -141,9 +141,9 @@ void load_path_pattern(
 
 /* ---- from */
 
-void load_from(struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into)
+static void load_network(
+    struct loader *l, const struct tree_node *item, const char *instead_of_any, struct ip_net *into)
 {
-    (void)spec;
     struct slice text;
     char shown[YAML_TREE_SHOWN_MAX];
     const char *why = "is not a network";
@@ -151,9 +151,40 @@ void load_from(struct loader *l, const struct tree_node *item, const struct key_
         return;
     }
     if (slice_eq(text, SLICE("any"))) {
-        LOAD_FAULT(l, item->at, "\"any\" is not a network: to take every client, leave the key out");
+        LOAD_FAULT(l, item->at, "\"any\" is not a network: %s", instead_of_any);
     } else if (!ip_net_parse(text, into, &why)) {
         LOAD_FAULT(l, item->at, "\"%s\" %s", shown, why);
+    }
+}
+
+void load_from(struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into)
+{
+    (void)spec;
+    load_network(l, item, "to take every client, leave the key out", into);
+}
+
+void load_allow(struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into)
+{
+    (void)spec;
+    load_network(l, item, "write [0.0.0.0/0, \"::/0\"] to let everybody in", into);
+}
+
+void load_trusted_proxy(
+    struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into)
+{
+    (void)spec;
+    bool is_unix = item->kind == TREE_SCALAR && slice_starts(item->text, SLICE("unix"));
+    if (is_unix && slice_eq(item->text, SLICE("unix:"))) {
+        return; /* no network: the list's owner takes it out */
+    }
+    if (is_unix && slice_eq(item->text, SLICE("unix"))) {
+        LOAD_FAULT(
+            l, item->at, "\"unix\" has no colon: write \"unix:\" for all that connect through a unix socket");
+    } else if (is_unix && slice_starts(item->text, SLICE("unix:"))) {
+        LOAD_FAULT(
+            l, item->at, "has a path: write \"unix:\" alone, for all that connect through a unix socket");
+    } else {
+        load_network(l, item, "write the addresses that the proxies connect from, such as 10.0.0.5", into);
     }
 }
 

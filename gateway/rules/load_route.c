@@ -116,7 +116,25 @@ static const struct key_spec timeout_keys[] = {
     KEY_REFUSED("handshake",
         "is one limit for all routes, since it runs before the route is known: write it under "
         "timeouts at the top level"),
-    KEY_REFUSED("drain", "is not supported yet: take it out"),
+    KEY_REFUSED("drain",
+        "is one time for all sessions, since it is the gateway that ends: write it under timeouts at the top "
+        "level"),
+    {.name = NULL},
+};
+
+const struct key_spec load_rate_keys[] = {
+    {.name = "up",
+        .load = load_size,
+        .offset = offsetof(struct route_limits, rate_up_bytes),
+        .least = RATE_LEAST,
+        .most = RATE_MOST,
+        .may_be_off = true},
+    {.name = "down",
+        .load = load_size,
+        .offset = offsetof(struct route_limits, rate_down_bytes),
+        .least = RATE_LEAST,
+        .most = RATE_MOST,
+        .may_be_off = true},
     {.name = NULL},
 };
 
@@ -126,7 +144,13 @@ static const struct key_spec limit_keys[] = {
     KEY_REFUSED("request",
         "is one limit for all routes, since it is read before the route is known: write it under "
         "limits at the top level"),
-    KEY_REFUSED("sessions_per_client", "is not supported yet: take it out"),
+    KEY_LIMITS_RATE(0),
+    KEY_REFUSED("sessions_per_client",
+        "is one limit for all routes, since it counts a client's sessions on all of them: write it under "
+        "limits at the top level"),
+    KEY_REFUSED("new_sessions_per_client",
+        "is one limit for all routes, since it counts a client's sessions on all of them: write it under "
+        "limits at the top level"),
     {.name = NULL},
 };
 
@@ -134,6 +158,10 @@ static const struct word messages_words[] = {
     {"binary", MESSAGES_BINARY}, {"text", MESSAGES_TEXT}, {"any", MESSAGES_ANY}, {NULL, 0}};
 static const struct word unreachable_words[] = {
     {"close", ON_UNREACHABLE_CLOSE}, {"http", ON_UNREACHABLE_HTTP}, {NULL, 0}};
+static const struct word balance_words[] = {{"first", BALANCE_FIRST}, {"round_robin", BALANCE_ROUND_ROBIN},
+    {"least_sessions", BALANCE_LEAST_SESSIONS}, {NULL, 0}};
+static const struct word target_proxy_words[] = {
+    {"off", TARGET_PROXY_OFF}, {"v1", TARGET_PROXY_V1}, {"v2", TARGET_PROXY_V2}, {NULL, 0}};
 static const struct word abort_words[] = {
     {"fin", ON_CLIENT_ABORT_FIN}, {"reset", ON_CLIENT_ABORT_RESET}, {NULL, 0}};
 
@@ -146,11 +174,19 @@ const struct key_spec load_route_keys[] = {
     KEY_LIST("origin", struct route, origins, origin_count, load_origin),
     KEY_LIST("subprotocol", struct route, subprotocols, subprotocol_count, load_subprotocol),
     KEY_LIST("from", struct route, from, from_count, load_from),
-    {.name = "target", .load = load_target, .offset = offsetof(struct route, targets)},
+    {.name = "target",
+        .load = load_targets,
+        .offset = offsetof(struct route, targets),
+        .count_offset = offsetof(struct route, target_count),
+        .item_size = sizeof(struct target_rule),
+        .load_item = load_target_item},
     {.name = "target_tls",
         .load = load_target_tls,
         .offset = offsetof(struct route, target_tls),
         .keys = target_tls_keys},
+    KEY_WORD("balance", struct route, balance, balance_words),
+    {.name = "connect_retry", .load = load_bool, .offset = offsetof(struct route, connect_retry)},
+    KEY_WORD("target_proxy_protocol", struct route, target_proxy, target_proxy_words),
     KEY_PATH("files", struct route, files, files_at),
     KEY_WORD("messages", struct route, messages, messages_words),
     KEY_WORD("on_unreachable", struct route, on_unreachable, unreachable_words),
@@ -183,6 +219,8 @@ bool load_route_init(struct loader *l, struct route *route, unsigned index)
     route->origin_count = sizeof default_origins / sizeof *default_origins;
     route->subprotocols = default_subprotocols;
     route->subprotocol_count = sizeof default_subprotocols / sizeof *default_subprotocols;
+    route->balance = BALANCE_FIRST;
+    route->target_proxy = TARGET_PROXY_OFF;
     route->messages = MESSAGES_BINARY;
     route->on_unreachable = ON_UNREACHABLE_CLOSE;
     route->on_client_abort = ON_CLIENT_ABORT_FIN;
@@ -209,8 +247,9 @@ static void tell_key(struct loader *l, const struct tree_node *map, const char *
 
 static void check_files(struct loader *l, const struct tree_node *map)
 {
-    static const char *const of_targets[] = {"origin", "subprotocol", "target_tls", "messages",
-        "on_unreachable", "on_client_abort", "close_codes", "timeouts", "limits"};
+    static const char *const of_targets[] = {"origin", "subprotocol", "target_tls", "balance",
+        "connect_retry", "target_proxy_protocol", "messages", "on_unreachable", "on_client_abort",
+        "close_codes", "timeouts", "limits"};
     if (yaml_tree_find(map, SLICE("target"))) {
         tell_key(l, map, "files", "does not go with target: a route has one of them, so write two routes");
         return;
@@ -220,13 +259,23 @@ static void check_files(struct loader *l, const struct tree_node *map)
     }
 }
 
+static bool has_tls_target(const struct route *route)
+{
+    for (size_t i = 0; i < route->target_count; i++) {
+        if (route->targets[i].scheme == TARGET_TLS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_target_tls(struct loader *l, const struct tree_node *map, struct route *route)
 {
     if (!route->targets) {
         return; /* its fault has been told */
     }
     const struct tree_node *node = yaml_tree_find(map, slice_from("target_tls"));
-    if (route->targets[0].scheme != TARGET_TLS) {
+    if (!has_tls_target(route)) {
         size_t entered = load_enter(l, "target_tls");
         if (node != NULL) {
             LOAD_WARN(l, node->key_at, "does nothing unless the target is tls://HOST:PORT");

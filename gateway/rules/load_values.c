@@ -187,6 +187,57 @@ void load_size32(struct loader *l, const struct tree_node *value, const struct k
     }
 }
 
+/* ---- So many in a time */
+
+enum { RATE_COUNT_MOST = 1000000 };
+
+static bool rate_parse(struct slice text, struct slice *number, struct rate_rule *out)
+{
+    static const struct unit times[] = {{"/s", 1000}, {"/m", 60 * 1000}, {"/h", 60 * 60 * 1000}, {NULL, 0}};
+    size_t slash = slice_find(text, '/');
+    struct slice time = {text.p + slash, text.len - slash};
+    *number = (struct slice){text.p, slash};
+    for (const struct unit *unit = times; unit->name; unit++) {
+        if (slice_eq(slice_from(unit->name), time)) {
+            out->per_ms = (uint32_t)unit->factor;
+            return true;
+        }
+    }
+    return false;
+}
+
+void load_rate(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into)
+{
+    static const char example[] = "10/s, 100/m or 1000/h, or off";
+    struct rate_rule rate = {.count = 0, .per_ms = 1000};
+    struct slice text, number;
+    char shown[YAML_TREE_SHOWN_MAX];
+    uint64_t n = 0;
+    if (!load_text(l, value, &text)) {
+        return;
+    }
+    yaml_tree_show(text, shown);
+    bool has_time = rate_parse(text, &number, &rate);
+    if (is_off(text)) {
+        /* as it stands */
+    } else if (load_is_digits(text)) {
+        LOAD_FAULT(l, value->at, "\"%s\" has no time: write it as in %s", shown, example);
+        return;
+    } else if (!has_time || !load_is_digits(number)) {
+        LOAD_FAULT(l, value->at, "\"%s\" is not a rate: write a whole number and its time, as in %s", shown,
+            example);
+        return;
+    } else if (!slice_to_u64(number, RATE_COUNT_MOST, &n)) {
+        LOAD_FAULT(l, value->at, "is too much: the most is %d, and \"off\" sets no limit", RATE_COUNT_MOST);
+        return;
+    } else if (n == 0) {
+        LOAD_FAULT(l, value->at, "is too little: the least is 1, and \"off\" sets no limit");
+        return;
+    }
+    rate.count = (uint32_t)n;
+    memcpy((char *)into + spec->offset, &rate, sizeof rate);
+}
+
 /* ---- Bare numbers and words */
 
 bool load_number(

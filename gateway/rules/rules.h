@@ -25,6 +25,7 @@ struct place {
 enum poller_choice { POLLER_AUTO, POLLER_POLL, POLLER_EPOLL };
 enum tls_min_version { TLS_MIN_1_2, TLS_MIN_1_3 };
 enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRE };
+enum ktls_choice { KTLS_AUTO, KTLS_OFF };
 
 struct certificate_rule {
     struct place cert_at, key_at;
@@ -39,6 +40,7 @@ struct listen_tls_rule {
     struct place client_ca_at;
     const char *client_ca; /* PEM; NULL when client_auth is CLIENT_AUTH_NONE */
     enum client_auth client_auth;
+    enum ktls_choice ktls; /* auto: the kernel encrypts where it can */
 };
 
 /* `COUNT/s`, `COUNT/m`, `COUNT/h`: so many in that time, and so many at once after a pause. */
@@ -158,7 +160,7 @@ struct route {
     /* What it gives: a folder, or a target. */
     const char *files; /* NULL: a target */
     struct place files_at;
-    const struct target_rule *targets; /* NULL: files */
+    const struct target_rule *targets; /* NULL: files; no two are the same */
     size_t target_count;               /* >= 1 where `targets` is not NULL */
     enum balance balance;
     bool connect_retry;                       /* all of them are tried again while `connect` lasts */
@@ -205,8 +207,8 @@ struct rules {
     enum log_level log_level;
     enum log_format log_format;
     enum log_output log_output;
-    struct place log_file_at;
-    const char *log_file; /* LOG_OUTPUT_FILE alone, else NULL */
+    struct place log_file_at; /* of syslog too */
+    const char *log_file;     /* LOG_OUTPUT_FILE alone, else NULL */
     struct rate_rule log_rate;
     struct admin_rule admin;
 };

@@ -19,18 +19,30 @@ static void require(bool fact)
 static void check_rules(const struct rules *rules)
 {
     require(rules->listen_count > 0 && rules->route_count > 0);
+    require(rules->workers <= 512);
+    require(rules->new_sessions_per_client.per_ms >= 1000 && rules->log_rate.per_ms >= 1000);
+    require((rules->log_output == LOG_OUTPUT_FILE) == (rules->log_file != NULL));
+    require(rules->admin.on == (rules->admin.at.line > 0));
     for (size_t i = 0; i < rules->listen_count; i++) {
         const struct listen_tls_rule *tls = rules->listens[i].tls;
         require(
             !tls || (tls->certificate_count > 0 && tls->certificates[0].cert && tls->certificates[0].key));
         require(!tls || (tls->client_auth == CLIENT_AUTH_NONE) == (tls->client_ca == NULL));
+        require(!rules->listens[i].proxy_protocol || rules->listens[i].trusts_unix ||
+                rules->listens[i].trusted_proxy_count > 0);
     }
     for (size_t i = 0; i < rules->route_count; i++) {
         const struct route *route = &rules->routes[i];
         require(route->index == i && route->name && route->at.line > 0);
         require((route->files != NULL) != (route->targets != NULL));
         require(route->origin_count > 0 && route->subprotocol_count > 0);
-        require(!route->targets || (route->targets[0].scheme == TARGET_TLS) == (route->target_tls != NULL));
+        bool wants_tls = false;
+        require((route->targets != NULL) == (route->target_count > 0) && route->target_count <= 64);
+        for (size_t j = 0; j < route->target_count; j++) {
+            require(route->targets[j].text && route->targets[j].at.line > 0);
+            wants_tls |= route->targets[j].scheme == TARGET_TLS;
+        }
+        require(wants_tls == (route->target_tls != NULL));
     }
     struct judge_request request = {.host = SLICE("a.example"),
         .port = 443,

@@ -43,7 +43,16 @@ static void the_least_file_has_every_default(void **state)
     (void)state;
     struct rules *rules = load("listen: {address: 127.0.0.1:8080}\nroutes: {target: tcp://127.0.0.1:5900}\n");
     assert_string_equal(rules->file, "etc/sluice.yaml");
+    assert_int_equal(rules->workers, 0);
+    assert_null(rules->user);
     assert_int_equal(rules->poller, POLLER_AUTO);
+    assert_int_equal(rules->drain_ms, MINUTE);
+    assert_true(rules->sessions_per_client_max == SIZE_OFF);
+    assert_int_equal(rules->new_sessions_per_client.count, 0);
+    assert_false(rules->revoke);
+    assert_int_equal(rules->log_output, LOG_OUTPUT_STDERR);
+    assert_int_equal(rules->log_rate.count, 0);
+    assert_false(rules->admin.on);
     assert_int_equal(rules->handshake_ms, 10 * SECOND);
     assert_int_equal(rules->sessions_max, 10000);
     assert_int_equal(rules->request_bytes, 16384);
@@ -56,6 +65,10 @@ static void the_least_file_has_every_default(void **state)
     assert_string_equal(rules->listens[0].address.host, "127.0.0.1");
     assert_int_equal(rules->listens[0].address.port, 8080);
     assert_null(rules->listens[0].tls);
+    assert_null(rules->listens[0].fd_name);
+    assert_false(rules->listens[0].proxy_protocol);
+    assert_int_equal(rules->listens[0].trusted_proxy_count, 0);
+    assert_false(rules->listens[0].trusts_unix);
     assert_int_equal(rules->listens[0].at.line, 1);
     assert_int_equal(rules->listens[0].at.column, 9);
 
@@ -72,6 +85,10 @@ static void the_least_file_has_every_default(void **state)
     assert_int_equal(route->subprotocols[0].kind, SUBPROTOCOL_ANY);
     assert_int_equal(route->subprotocols[1].kind, SUBPROTOCOL_NONE);
     assert_null(route->files);
+    assert_int_equal(route->target_count, 1);
+    assert_int_equal(route->balance, BALANCE_FIRST);
+    assert_false(route->connect_retry);
+    assert_int_equal(route->target_proxy, TARGET_PROXY_OFF);
     assert_int_equal(route->targets[0].scheme, TARGET_TCP);
     assert_string_equal(route->targets[0].text, "tcp://127.0.0.1:5900");
     assert_string_equal(route->targets[0].address.host, "127.0.0.1");
@@ -92,11 +109,15 @@ static void the_least_file_has_every_default(void **state)
     assert_true(route->limits.sessions == SIZE_OFF);
     assert_true(route->limits.message_bytes == SIZE_OFF);
     assert_int_equal(route->limits.buffer_bytes, 256 << 10);
+    assert_true(route->limits.rate_up_bytes == SIZE_OFF);
+    assert_true(route->limits.rate_down_bytes == SIZE_OFF);
     rules_free(rules);
 }
 
 /* Every key there is; a_file_with_every_key_has_every_key holds it to that. */
 static const char every_key[] =
+    "workers: 3\n"
+    "user: sluice\n"
     "poller: epoll\n"
     "listen:\n"
     "  - address: '[::1]:8443'\n"
@@ -107,7 +128,13 @@ static const char every_key[] =
     "      min_version: 1.3\n"
     "      client_ca: ca.crt\n"
     "      client_auth: optional\n"
+    "      ktls: off\n"
+    "    proxy_protocol: require\n"
+    "    trusted_proxies: [10.0.0.0/8, 'unix:', 192.0.2.7]\n"
     "  - address: unix:run/sluice.sock\n"
+    "  - address: fd:sluice.socket\n"
+    "    proxy_protocol: off\n"
+    "    trusted_proxies: 'unix:'\n"
     "  - {address: ':0', tls: {certificates: {cert: c, key: c}, client_ca: ca, min_version: '1.2'}}\n"
     "routes:\n"
     "  - name: desk\n"
@@ -116,7 +143,10 @@ static const char every_key[] =
     "    origin: [same, any, none, HTTPS://A.example, 'http://*.a.example:8080', 'https://[::1]:444']\n"
     "    subprotocol: [any, none, binary, v1.k8s.io]\n"
     "    from: [10.0.0.0/8, 'fd00::/8', 192.0.2.7]\n"
-    "    target: tls://desk.internal:5900\n"
+    "    target: [tls://desk.internal:5900, unix:run/desk, tcp://desk.internal:5900]\n"
+    "    balance: least_sessions\n"
+    "    connect_retry: true\n"
+    "    target_proxy_protocol: v2\n"
     "    target_tls: {ca: ca.crt, server_name: desk.other, verify: false, cert: me.crt, key: me.key}\n"
     "    messages: text\n"
     "    on_unreachable: http\n"
@@ -127,19 +157,40 @@ static const char every_key[] =
     "      session_limit: 4014, target_not_text: 4015, drain: 4016, overload: 4017, revoked: 4018, internal: "
     "4999}\n"
     "    timeouts: {connect: 1ms, ping: 2s, pong: 3m, idle: 4h, session: 720h, close: 500ms}\n"
-    "    limits: {sessions: 1, message: 1B, buffer: 4KiB}\n"
+    "    limits: {sessions: 1, message: 1B, buffer: 4KiB, rate: {up: 1KiB, down: off}}\n"
     "  - path: /*\n"
     "    files: ../www\n"
-    "timeouts: {handshake: 11s, connect: 12s, ping: 13s, pong: 14s, idle: 15s, session: 16s, close: 17s}\n"
-    "limits: {sessions: 18, request: 512B, message: 19MiB, buffer: 16MiB}\n"
-    "log: {level: debug, format: json, output: ../log/sluice.log}\n";
+    "timeouts: {handshake: 11s, connect: 12s, ping: 13s, pong: 14s, idle: 15s, session: 16s, close: 17s, "
+    "drain: 18s}\n"
+    "limits: {sessions: 18, sessions_per_client: 20, new_sessions_per_client: 21/m, request: 512B,\n"
+    "  message: 19MiB, buffer: 16MiB, rate: {up: 22KiB, down: 23MiB}}\n"
+    "log: {level: debug, format: json, output: ../log/sluice.log, rate: 24/h}\n"
+    "reload: {revoke: true}\n"
+    "admin: {address: ':9901', allow: [10.0.0.0/8, 'fd00::/8']}\n";
 
 static void every_key_of_the_top_goes_to_its_place(void **state)
 {
     (void)state;
     struct rules *rules = load(every_key);
+    assert_int_equal(rules->workers, 3);
+    assert_string_equal(rules->user, "sluice");
+    assert_int_equal(rules->user_at.line, 2);
     assert_int_equal(rules->poller, POLLER_EPOLL);
     assert_int_equal(rules->handshake_ms, 11 * SECOND);
+    assert_int_equal(rules->drain_ms, 18 * SECOND);
+    assert_int_equal(rules->sessions_per_client_max, 20);
+    assert_int_equal(rules->new_sessions_per_client.count, 21);
+    assert_int_equal(rules->new_sessions_per_client.per_ms, MINUTE);
+    assert_int_equal(rules->log_output, LOG_OUTPUT_FILE);
+    assert_int_equal(rules->log_rate.count, 24);
+    assert_int_equal(rules->log_rate.per_ms, 60 * MINUTE);
+    assert_true(rules->revoke);
+    assert_true(rules->admin.on);
+    assert_int_not_equal(rules->admin.at.line, 0);
+    assert_int_equal(rules->admin.address.port, 9901);
+    assert_int_equal(rules->admin.allow_count, 2);
+    assert_int_equal(rules->admin.allow[0].prefix, 104);
+    assert_int_equal(rules->admin.allow[1].prefix, 8);
     assert_int_equal(rules->sessions_max, 18);
     assert_int_equal(rules->request_bytes, 512);
     assert_int_equal(rules->log_level, LOG_DEBUG);
@@ -147,25 +198,67 @@ static void every_key_of_the_top_goes_to_its_place(void **state)
     assert_string_equal(rules->log_file, "etc/../log/sluice.log");
     assert_int_not_equal(rules->log_file_at.line, 0);
 
-    assert_int_equal(rules->listen_count, 3);
+    assert_int_equal(rules->listen_count, 4);
     const struct listen_rule *listen = &rules->listens[0];
     assert_string_equal(listen->address.host, "::1");
     assert_int_equal(listen->address.port, 8443);
     assert_int_equal(listen->tls->certificate_count, 2);
     assert_string_equal(listen->tls->certificates[0].cert, "etc/../certs/a.crt");
-    assert_int_equal(listen->tls->certificates[0].cert_at.line, 6);
+    assert_int_equal(listen->tls->certificates[0].cert_at.line, 8);
     assert_int_equal(listen->tls->certificates[0].cert_at.column, 18);
     assert_string_equal(listen->tls->certificates[0].key, "/abs/a.key");
     assert_int_equal(listen->tls->certificates[0].key_at.column, 39);
     assert_string_equal(listen->tls->certificates[1].key, "etc/b.key");
     assert_int_equal(listen->tls->min_version, TLS_MIN_1_3);
     assert_string_equal(listen->tls->client_ca, "etc/ca.crt");
-    assert_int_equal(listen->tls->client_ca_at.line, 9);
+    assert_int_equal(listen->tls->client_ca_at.line, 11);
     assert_int_equal(listen->tls->client_auth, CLIENT_AUTH_OPTIONAL);
+    assert_int_equal(listen->tls->ktls, KTLS_OFF);
     assert_int_equal(rules->listens[1].address.kind, ENDPOINT_UNIX);
     assert_string_equal(rules->listens[1].address.path, "etc/run/sluice.sock");
-    assert_int_equal(rules->listens[2].tls->client_auth, CLIENT_AUTH_REQUIRE);
-    assert_int_equal(rules->listens[2].tls->min_version, TLS_MIN_1_2);
+    assert_null(rules->listens[1].fd_name);
+    assert_int_equal(rules->listens[3].tls->client_auth, CLIENT_AUTH_REQUIRE);
+    assert_int_equal(rules->listens[3].tls->min_version, TLS_MIN_1_2);
+    assert_int_equal(rules->listens[3].tls->ktls, KTLS_AUTO);
+    rules_free(rules);
+}
+
+static void who_stands_in_front_goes_to_its_place(void **state)
+{
+    (void)state;
+    struct rules *rules = load(every_key);
+    const struct listen_rule *listen = &rules->listens[0];
+    assert_true(listen->proxy_protocol);
+    assert_int_equal(listen->trusted_proxy_count, 2);
+    assert_int_equal(listen->trusted_proxies[0].prefix, 104);
+    assert_int_equal(listen->trusted_proxies[1].prefix, 128);
+    assert_true(listen->trusts_unix);
+    listen = &rules->listens[1];
+    assert_false(listen->proxy_protocol);
+    assert_int_equal(listen->trusted_proxy_count, 0);
+    assert_false(listen->trusts_unix);
+    listen = &rules->listens[2];
+    assert_string_equal(listen->fd_name, "sluice.socket");
+    assert_false(listen->proxy_protocol);
+    assert_int_equal(listen->trusted_proxy_count, 0);
+    assert_true(listen->trusts_unix);
+    rules_free(rules);
+}
+
+static void several_targets_go_to_their_places(void **state)
+{
+    (void)state;
+    struct rules *rules = load(every_key);
+    const struct route *route = &rules->routes[0];
+    assert_int_equal(route->target_count, 3);
+    assert_int_equal(route->targets[1].scheme, TARGET_UNIX);
+    assert_string_equal(route->targets[1].address.path, "etc/run/desk");
+    assert_int_equal(route->targets[1].at.line, 28);
+    assert_int_equal(route->targets[2].scheme, TARGET_TCP);
+    assert_string_equal(route->targets[2].text, "tcp://desk.internal:5900");
+    assert_int_equal(route->balance, BALANCE_LEAST_SESSIONS);
+    assert_true(route->connect_retry);
+    assert_int_equal(route->target_proxy, TARGET_PROXY_V2);
     rules_free(rules);
 }
 
@@ -233,8 +326,8 @@ static void the_rest_of_a_route_goes_to_its_place(void **state)
     assert_false(route->target_tls->verify);
     assert_string_equal(route->target_tls->cert, "etc/me.crt");
     assert_string_equal(route->target_tls->key, "etc/me.key");
-    assert_int_equal(route->target_tls->ca_at.line, 21);
-    assert_int_equal(route->target_tls->key_at.line, 21);
+    assert_int_equal(route->target_tls->ca_at.line, 32);
+    assert_int_equal(route->target_tls->key_at.line, 32);
     assert_int_equal(route->messages, MESSAGES_TEXT);
     assert_int_equal(route->on_unreachable, ON_UNREACHABLE_HTTP);
     assert_int_equal(route->on_client_abort, ON_CLIENT_ABORT_RESET);
@@ -253,17 +346,43 @@ static void the_rest_of_a_route_goes_to_its_place(void **state)
     assert_int_equal(route->limits.sessions, 1);
     assert_int_equal(route->limits.message_bytes, 1);
     assert_int_equal(route->limits.buffer_bytes, 4096);
+    assert_int_equal(route->limits.rate_up_bytes, 1024);
+    assert_true(route->limits.rate_down_bytes == SIZE_OFF);
 
     const struct route *files = &rules->routes[1];
     assert_int_equal(files->index, 1);
     assert_string_equal(files->name, "routes[1]");
     assert_string_equal(files->files, "etc/../www");
-    assert_int_equal(files->files_at.line, 32);
+    assert_int_equal(files->files_at.line, 43);
     assert_null(files->targets);
     assert_int_equal(files->timeouts.connect_ms, 12 * SECOND);
     assert_int_equal(files->timeouts.close_ms, 17 * SECOND);
     assert_int_equal(files->limits.message_bytes, 19 << 20);
     assert_int_equal(files->limits.buffer_bytes, 16 << 20);
+    assert_int_equal(files->limits.rate_up_bytes, 22 << 10);
+    assert_int_equal(files->limits.rate_down_bytes, 23 << 20);
+    rules_free(rules);
+}
+
+static void words_that_switch_off(void **state)
+{
+    (void)state;
+    struct rules *rules =
+        load("workers: auto\nlisten: {address: ':1'}\nroutes: {target: [tcp://a:1], limits: {rate: "
+             "{up: off}}}\ntimeouts: {drain: off}\nlimits: {sessions_per_client: off, "
+             "new_sessions_per_client: off, rate: {up: 2KiB, down: 3KiB}}\nlog: {output: syslog, "
+             "rate: off}\nadmin: {address: unix:/run/a}\n");
+    assert_int_equal(rules->workers, 0);
+    assert_true(rules->drain_ms == DURATION_OFF);
+    assert_true(rules->sessions_per_client_max == SIZE_OFF);
+    assert_int_equal(rules->new_sessions_per_client.count, 0);
+    assert_true(rules->routes[0].limits.rate_up_bytes == SIZE_OFF);
+    assert_int_equal(rules->routes[0].limits.rate_down_bytes, 3 << 10);
+    assert_int_equal(rules->log_output, LOG_OUTPUT_SYSLOG);
+    assert_null(rules->log_file);
+    assert_int_equal(rules->log_rate.count, 0);
+    assert_int_equal(rules->admin.allow_count, 0);
+    assert_int_equal(rules->admin.address.kind, ENDPOINT_UNIX);
     rules_free(rules);
 }
 
@@ -314,7 +433,7 @@ static void a_file_with_every_key_has_every_key(void **state)
     assert_non_null(root);
     key_count = 0;
     rules_each_key(look_for, root);
-    assert_int_equal(key_count, 76);
+    assert_int_equal(key_count, 99);
     faults_fini(&faults);
     arena_fini(&arena);
 }
@@ -525,6 +644,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_least_file_has_every_default),
         cmocka_unit_test(every_key_of_the_top_goes_to_its_place),
+        cmocka_unit_test(who_stands_in_front_goes_to_its_place),
+        cmocka_unit_test(several_targets_go_to_their_places),
+        cmocka_unit_test(words_that_switch_off),
         cmocka_unit_test(every_pattern_of_a_route_goes_to_its_place),
         cmocka_unit_test(the_rest_of_a_route_goes_to_its_place),
         cmocka_unit_test(a_file_with_every_key_has_every_key),

@@ -4,16 +4,15 @@
 #define L      "listen: {address: \":0\"}\n"
 #define R      "routes: {target: \"tcp://h:1\"}\n"
 #define BOTH   L R
+#define TOP    "workers, user, poller, listen, timeouts, limits, routes, log, reload and admin"
 #define LISTEN R "listen:\n  - address: \":0\"\n    "
 
 static const struct load_row rows[] = {
     /* ---- The file as a whole */
     {"", "f:1:1: nothing is in it: see sluice.yaml(5) for what to write\n"},
     {"# nothing\n", "f:1:1: nothing is in it: see sluice.yaml(5) for what to write\n"},
-    {"listen",
-        "f:1:1: has to be a mapping; the keys here are poller, listen, timeouts, limits, routes and log\n"},
-    {"- listen\n",
-        "f:1:1: has to be a mapping; the keys here are poller, listen, timeouts, limits, routes and log\n"},
+    {"listen", "f:1:1: has to be a mapping; the keys here are " TOP "\n"},
+    {"- listen\n", "f:1:1: has to be a mapping; the keys here are " TOP "\n"},
     {"{}", "f:1:1: listen: is missing: write listen: {address: 127.0.0.1:8080}\n"
            "f:1:1: routes: is missing: write routes: {target: tcp://127.0.0.1:5900}\n"},
     {L, "f:1:1: routes: is missing: write routes: {target: tcp://127.0.0.1:5900}\n"},
@@ -40,10 +39,12 @@ static const struct load_row rows[] = {
         "f:1:15: listen[1]: has to be a mapping: write {address: unix:/run/s}\n"
         "f:2:10: routes[0]: has to be a mapping: write {target: unix:/x}\n"
         "f:2:19: routes[1]: has to be a mapping: write {target: tcp://127.0.0.1:5900}\n"},
-    {"listen: [[]]\n" R, "f:1:10: listen[0]: has to be a mapping; the keys here are address and tls\n"},
+    {"listen: [[]]\n" R, "f:1:10: listen[0]: has to be a mapping; the keys here are address, tls, "
+                         "proxy_protocol and trusted_proxies\n"},
     {"listen: [8080, {}]\nroutes: [{}, ~, x]\n",
         "f:1:10: listen[0]: has to be a mapping: write {address: \":8080\"}\n"
-        "f:1:16: listen[1].address: is missing: write address: HOST:PORT, [V6]:PORT, :PORT or unix:/path\n"
+        "f:1:16: listen[1].address: is missing: write address: HOST:PORT, [V6]:PORT, :PORT, unix:/path or "
+        "fd:NAME\n"
         "f:2:10: routes[0]: has neither target nor files: write one, such as target: tcp://127.0.0.1:5900\n"
         "f:2:14: routes[1]: has no value: write one, or take the item out\n"
         "f:2:17: routes[2]: has to be a mapping: write {target: tcp://127.0.0.1:5900}\n"},
@@ -61,16 +62,10 @@ static const struct load_row rows[] = {
         "f:4:11: listen[0].tls.limits: unknown key here; move it to the left: it belongs to the top of the "
         "file\n"},
     {BOTH "log: {workers: 2}\n",
-        "f:3:7: log.workers: unknown key; the keys here are level, format and output\n"},
+        "f:3:7: log.workers: unknown key here; move it to the left: it belongs to the top of the file\n"},
     {BOTH "Poller: poll\n", "f:3:1: Poller: unknown key (did you mean \"poller\"?)\n"},
-    {BOTH "zzz: 1\n",
-        "f:3:1: zzz: unknown key; the keys here are poller, listen, timeouts, limits, routes and log\n"},
-    {BOTH "\"a\\nb\": 1\n",
-        "f:3:1: a?b: unknown key; the keys here are poller, listen, timeouts, limits, routes and log\n"},
-    {BOTH "workers: 2\nuser: sluice\nadmin: {address: \":1\"}\n",
-        "f:3:1: workers: is not supported yet: take it out\n"
-        "f:4:1: user: is not supported yet: take it out\n"
-        "f:5:1: admin: is not supported yet: take it out\n"},
+    {BOTH "zzz: 1\n", "f:3:1: zzz: unknown key; the keys here are " TOP "\n"},
+    {BOTH "\"a\\nb\": 1\n", "f:3:1: a?b: unknown key; the keys here are " TOP "\n"},
     {BOTH "routes: {}\n",
         "f:3:1: routes: is repeated: it stands at line 2 already, so take one of them out\n"},
     {BOTH "poller: kqueue\n",
@@ -103,7 +98,7 @@ static const struct load_row rows[] = {
     {R "listen: [{address: unix:a}, {address: unix:a}]\n",
         "f:2:29: listen[1]: has the address of listen[0]: take one of them out\n"},
     {LISTEN "tls: on\n", "f:4:10: listen[0].tls: has to be a mapping; the keys here are certificates, "
-                         "min_version, client_ca and client_auth\n"},
+                         "min_version, client_ca, client_auth and ktls\n"},
     {LISTEN "tls: {}\n",
         "f:4:10: listen[0].tls.certificates: is missing: write certificates: {cert: FILE, key: FILE}\n"},
     {LISTEN "tls: {certificates: []}\n", "f:4:25: listen[0].tls.certificates: is an empty list: write "
@@ -133,9 +128,6 @@ static const struct load_row rows[] = {
         "the whole path\n"
         "f:4:42: listen[0].tls.certificates.key: starts with \"~\", which only a shell understands: write "
         "the whole path\n"},
-    {LISTEN "proxy_protocol: require\n    trusted_proxies: [10.0.0.0/8]\n",
-        "f:4:5: listen[0].proxy_protocol: is not supported yet: take it out\n"
-        "f:5:5: listen[0].trusted_proxies: is not supported yet: take it out\n"},
 
     /* ---- timeouts and limits */
     {BOTH "timeouts: {idle: 10}\n",
@@ -176,14 +168,13 @@ static const struct load_row rows[] = {
         "f:3:21: timeouts.connect: cannot be off: write a duration such as 10s\n"},
     {BOTH "timeouts: {close: off}\n",
         "f:3:19: timeouts.close: cannot be off: write a duration such as 10s\n"},
-    {BOTH "timeouts: {drain: 60s}\n", "f:3:12: timeouts.drain: is not supported yet: take it out\n"},
     {BOTH "timeouts: {conect: 1s}\n", "f:3:12: timeouts.conect: unknown key (did you mean \"connect\"?)\n"},
     {BOTH "timeouts: {handshake: 0s}\n", "f:3:23: timeouts.handshake: is too little: the least is 1ms\n"},
     {BOTH "timeouts: 10s\n", "f:3:11: timeouts: has to be a mapping; the keys here are handshake, connect, "
-                             "ping, pong, idle, session and close\n"},
+                             "ping, pong, idle, session, close and drain\n"},
     {BOTH "timeouts:\n", "f:3:1: timeouts: has no value: write one, or take the key out\n"},
     {BOTH "limits: {}\nlog: []\n",
-        "f:4:6: log: has to be a mapping; the keys here are level, format and output\n"},
+        "f:4:6: log: has to be a mapping; the keys here are level, format, output and rate\n"},
 
     /* ---- timeouts and limits, again */
     {BOTH "limits: {sessions: 0}\n",
@@ -217,8 +208,6 @@ static const struct load_row rows[] = {
         "f:3:19: limits.message: is too much: the most is 1048576MiB, and \"off\" goes without\n"},
     {BOTH "limits: {message: 17592186044416MiB}\n",
         "f:3:19: limits.message: is too much: the most is 1048576MiB, and \"off\" goes without\n"},
-    {BOTH "limits: {sessions_per_client: 5}\n",
-        "f:3:10: limits.sessions_per_client: is not supported yet: take it out\n"},
 
     /* ---- log */
     {BOTH "log: {level: warn}\n",
@@ -227,12 +216,11 @@ static const struct load_row rows[] = {
         "f:3:14: log.level: \"trace\" is not one of its words: write debug, info, warning or error\n"},
     {BOTH "log: {format: jsn}\n",
         "f:3:15: log.format: \"jsn\" is not text or json (did you mean \"json\"?)\n"},
-    {BOTH "log: {output: stdout}\n", "f:3:15: log.output: \"stdout\" is neither stderr nor a file: write a "
-                                     "file with a slash, such as ./stdout\n"},
-    {BOTH "log: {output: syslog}\n", "f:3:15: log.output: syslog is not supported yet: write stderr or a "
-                                     "file such as /var/log/sluice.log\n"},
+    {BOTH "log: {output: stdout}\n", "f:3:15: log.output: \"stdout\" is neither stderr, syslog nor a file: "
+                                     "write a file with a slash, such as ./stdout\n"},
     {BOTH "log: {output: [stderr]}\n", "f:3:15: log.output: has to be one value, not a list\n"},
-    {BOTH "log: {file: x}\n", "f:3:7: log.file: unknown key; the keys here are level, format and output\n"},
+    {BOTH "log: {file: x}\n",
+        "f:3:7: log.file: unknown key; the keys here are level, format, output and rate\n"},
 
     /* ---- YAML */
     {BOTH "limits: {sessions: 1, sessions: 2}\n",
@@ -250,8 +238,7 @@ static const struct load_row rows[] = {
         "f:4:1: bad YAML: the { of line 3 is not closed: write } where it ends\n"},
     {R "listen: {address: :8443}\n",
         "f:2:19: bad YAML: a text that starts with : has to be in quotes here: write \":8443\"\n"},
-    {BOTH "<<: {a: b}\n",
-        "f:3:1: <<: unknown key; the keys here are poller, listen, timeouts, limits, routes and log\n"},
+    {BOTH "<<: {a: b}\n", "f:3:1: <<: unknown key; the keys here are " TOP "\n"},
     {"listen: \"\xff"
      "\"\n",
         "f:1:10: byte 0xff is not UTF-8: save the file as UTF-8\n"},

@@ -8,8 +8,9 @@ static const struct load_row rows[] = {
     /* ---- routes: what they take */
     {ROUTE "orgin: any\n", "f:4:5: routes[0].orgin: unknown key (did you mean \"origin\"?)\n"},
     {ROUTE "zzz: x\n", "f:4:5: routes[0].zzz: unknown key; the keys here are name, host, path, origin, "
-                       "subprotocol, from, target, target_tls, files, messages, on_unreachable, "
-                       "on_client_abort, close_codes, timeouts and limits\n"},
+                       "subprotocol, from, target, target_tls, balance, connect_retry, "
+                       "target_proxy_protocol, files, messages, on_unreachable, on_client_abort, "
+                       "close_codes, timeouts and limits\n"},
     {"routes:\n  - target: tcp://h:1\n    listen: {address: \":0\"}\n",
         "f:3:5: routes[0].listen: unknown key here; move it to the left: it belongs to the top of the "
         "file\n"},
@@ -158,12 +159,11 @@ static const struct load_row rows[] = {
         "f:2:18: routes.target: \"unix:\" has no path: write unix:/path/to/socket\n"},
     {L "routes: {target: \"unix:///x\"}\n", "f:2:18: routes.target: \"unix:///x\" has slashes that do not "
                                             "belong there: write unix:/path/to/socket\n"},
-    {L "routes: {target: []}\n", "f:2:18: routes.target: several targets are not supported yet: write one\n"},
+    {L "routes: {target: []}\n",
+        "f:2:18: routes.target: is an empty list: write one value or more, or take the key out\n"},
     {L "routes: {target: \"[tcp://a:1, tcp://b:1]\"}\n",
         "f:2:18: routes.target: \"[tcp://a:1, tcp://b:1]\" is not a target: write tcp://HOST:PORT, "
         "tls://HOST:PORT or unix:/path\n"},
-    {L "routes: {target: [tcp://a:1, tcp://b:1]}\n",
-        "f:2:18: routes.target: several targets are not supported yet: write one\n"},
     {L "routes: {target: \"TCP://h:1\"}\n", "f:2:18: routes.target: \"TCP://h:1\" is not a target: write "
                                             "tcp://HOST:PORT, tls://HOST:PORT or unix:/path\n"},
     {L "routes: {path: /}\n",
@@ -261,13 +261,16 @@ static const struct load_row rows[] = {
     {ROUTE "timeouts: {handshake: 1s, drain: 1s, connect: off, ping: 0s}\n",
         "f:4:16: routes[0].timeouts.handshake: is one limit for all routes, since it runs before the route "
         "is known: write it under timeouts at the top level\n"
-        "f:4:31: routes[0].timeouts.drain: is not supported yet: take it out\n"
+        "f:4:31: routes[0].timeouts.drain: is one time for all sessions, since it is the gateway that ends: "
+        "write it under timeouts at the top level\n"
         "f:4:51: routes[0].timeouts.connect: cannot be off: write a duration such as 10s\n"
         "f:4:62: routes[0].timeouts.ping: is too little: the least is 1ms, and \"off\" goes without\n"},
     {ROUTE "limits: {request: 1KiB, sessions_per_client: 1, sessions: 0, buffer: 1KiB}\n",
         "f:4:14: routes[0].limits.request: is one limit for all routes, since it is read before the route is "
         "known: write it under limits at the top level\n"
-        "f:4:29: routes[0].limits.sessions_per_client: is not supported yet: take it out\n"
+        "f:4:29: routes[0].limits.sessions_per_client: is one limit for all routes, since it counts a "
+        "client's "
+        "sessions on all of them: write it under limits at the top level\n"
         "f:4:63: routes[0].limits.sessions: is too little: the least is 1, and \"off\" sets no limit\n"
         "f:4:74: routes[0].limits.buffer: is too little: the least is 4KiB\n"},
 };
