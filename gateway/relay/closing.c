@@ -8,7 +8,8 @@ static void client_lost(struct session *s)
 {
     flow_drop(&s->client, &s->down);
     s->down.sink_told = true;
-    s->close_pending = s->pong_pending = s->ping_pending = false;
+    s->close_pending = s->ping_pending = false;
+    buf_fini(&s->pongs);
     s->client.hung_up = true;
 }
 

@@ -20,10 +20,9 @@ enum flow_status down_control(struct session *s)
     if (s->state == SESSION_CLOSING && !s->close_pending) {
         return status; /* nothing follows our Close (RFC 6455 5.5.1), though it may still be on its way */
     }
-    if (s->pong_pending && !s->close_seen) {
-        s->pong_pending = false;
-        status = send_control(s, WS_PONG, buf_data(&s->pong), buf_len(&s->pong));
-        buf_fini(&s->pong);
+    if (buf_len(&s->pongs) > 0 && !s->close_seen) {
+        status = flow_write(&s->client, &s->down, buf_data(&s->pongs), buf_len(&s->pongs));
+        buf_fini(&s->pongs);
     }
     if (status == FLOW_CLEAR && s->ping_pending && !s->close_pending) {
         s->ping_pending = false;

@@ -114,7 +114,7 @@ static void session_free(struct session *s)
     request_free(s);
     buf_fini(&s->up.kept);
     buf_fini(&s->down.kept);
-    buf_fini(&s->pong);
+    buf_fini(&s->pongs);
     ws_message_fini(&s->message);
     wheel_cancel(&s->timer);
     list_remove(&s->again);

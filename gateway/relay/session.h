@@ -100,11 +100,10 @@ struct session {
     bool close_seen;      /* the client's Close came: what follows is not read as frames */
     bool close_pending;   /* our Close is to be sent once what stands before it is */
     bool ping_pending;
-    bool pong_pending;
     struct sock_peer peer;
     uint16_t close_code;
     const char *close_phrase;
-    struct buf pong; /* payload of the newest ping to answer */
+    struct buf pongs; /* frames that answer pings, until they can be sent */
 
     uint64_t id;
     uint64_t begun_ms;    /* accepted, or free for another request */

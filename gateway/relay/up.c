@@ -19,11 +19,20 @@ static enum cause cause_of_fault(enum ws_fault fault)
     return CAUSE_INTERNAL;
 }
 
-/* RFC 6455 5.5.3: of several pings the newest may be answered alone. */
+enum { PONGS_MAX = 2048 }; /* bytes of them that wait for the client */
+
+/* Each ping is answered, in order; of more than may wait the newest alone (RFC 6455 5.5.3). */
 static void note_ping(struct session *s, const struct ws_step *step)
 {
-    buf_fini(&s->pong);
-    s->pong_pending = buf_append(&s->pong, step->payload, step->len);
+    uint8_t header[WS_SERVER_HEADER_MAX];
+    size_t n = ws_frame_write_before(header + sizeof header, WS_PONG, step->len);
+    if (buf_len(&s->pongs) + n + step->len > PONGS_MAX) {
+        buf_fini(&s->pongs);
+    }
+    if (!buf_append(&s->pongs, header + sizeof header - n, n) ||
+        !buf_append(&s->pongs, step->payload, step->len)) {
+        buf_fini(&s->pongs); /* no memory, and no half of a frame */
+    }
 }
 
 static void deliver(struct session *s, const uint8_t *payload, size_t n)

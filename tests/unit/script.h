@@ -167,7 +167,7 @@ struct hearing {
     struct buf payload; /* of all messages */
     size_t messages;
     bool text;           /* the messages were text, and each was UTF-8 */
-    char controls[512];  /* "ping(x) pong(y) close(1000 reason)" in the order they came */
+    char controls[4096]; /* "ping(x) pong(y) close(1000 reason)" in the order they came */
     unsigned close_code; /* 0: no Close */
     char close_reason[128];
     bool behind_close; /* frames came behind it */

@@ -293,7 +293,7 @@ static void test_idle_owns_no_buffer(void **state)
     const struct session *s = bench_session(&b, &p);
     assert_null(s->up.kept.block);
     assert_null(s->down.kept.block);
-    assert_null(s->pong.block);
+    assert_null(s->pongs.block);
     assert_null(s->message.control);
     assert_null(s->request);
     p.client.end = SCRIPT_EOF;

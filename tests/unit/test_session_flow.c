@@ -161,8 +161,8 @@ static void test_streams_both_ways(void **state)
 
 /* ---- Control frames. */
 
-/* With the client stalled at every byte of a message: pongs stand between frames, and the newest ping is
- * answered. */
+/* With the client stalled at every byte of a message: pongs stand between frames, in the order of their
+ * pings. */
 static void test_pong_waits_for_the_frame(void **state)
 {
     (void)state;
@@ -188,12 +188,43 @@ static void test_pong_waits_for_the_frame(void **state)
         bench_run(&b);
         struct hearing h;
         hearing_of(&p.client, &h);
-        assert_string_equal("pong(newest) close(1000 )", h.controls);
+        assert_string_equal("pong(old) pong(older than) pong(newest) close(1000 )", h.controls);
         assert_int_equal(1, h.messages);
         hearing_fini(&h);
         pair_fini(&p);
         bench_fini(&b);
     }
+}
+
+/* What waits for a client that takes nothing is bounded; then the newest ping is answered. */
+static void test_flood_of_pings(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct script_pair p;
+    bench_init(&b, "", "");
+    pair_relay(&b, &p);
+    p.client.room = 1;
+    say_text(&p.target, "twenty bytes, though");
+    bench_run(&b);
+    char payload[WS_CONTROL_MAX + 1];
+    for (unsigned i = 0; i < 1000; i++) {
+        (void)snprintf(payload, sizeof payload, "%0*u", WS_CONTROL_MAX, i);
+        say_frame(&p.client, true, WS_PING, payload, WS_CONTROL_MAX);
+        bench_run(&b);
+        assert_true(buf_len(&bench_session(&b, &p)->pongs) <= 2048);
+    }
+    p.client.room = SCRIPT_ALL;
+    bench_run(&b);
+    say_close(&p.client, 1000, "");
+    bench_run(&b);
+    struct hearing h;
+    hearing_of(&p.client, &h);
+    assert_non_null(strstr(h.controls, payload));
+    assert_int_equal(1, h.messages);
+    hearing_fini(&h);
+    pair_fini(&p);
+    bench_fini(&b);
 }
 
 static void test_longest_ping_in_pieces(void **state)
@@ -352,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_stalled_client_stops_the_target),
         cmocka_unit_test(test_streams_both_ways),
         cmocka_unit_test(test_pong_waits_for_the_frame),
+        cmocka_unit_test(test_flood_of_pings),
         cmocka_unit_test(test_longest_ping_in_pieces),
         cmocka_unit_test(test_early_frames),
         cmocka_unit_test(test_text_down_is_cut_between_characters),
