@@ -9,11 +9,16 @@ static void refuse(struct http_head *head, uint16_t status, const char *phrase)
     }
 }
 
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
 static bool is_host_character(char c)
 {
-    /* RFC 3986 3.2.2: unreserved, percent and sub-delims. */
+    /* RFC 3986 3.2.2: unreserved and sub-delims. */
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c != 0 && strchr("-._~%!$&'()*+,;=", c) != NULL);
+           (c != 0 && strchr("-._~!$&'()*+,;=", c) != NULL);
 }
 
 /* host [":" port]; an IPv6 literal in brackets. */
@@ -34,7 +39,8 @@ static bool read_authority(struct http_head *head, struct slice s)
     } else {
         host_len = slice_find(s, ':');
         for (size_t i = 0; i < host_len; i++) {
-            if (!is_host_character(s.p[i])) {
+            bool encoded = s.p[i] == '%' && i + 2 < host_len && is_hex(s.p[i + 1]) && is_hex(s.p[i + 2]);
+            if (!encoded && !is_host_character(s.p[i])) {
                 return false;
             }
         }
