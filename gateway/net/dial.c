@@ -1,6 +1,8 @@
 #include "base/clock.h"
 #include "base/ip.h"
 #include "net/dial_internal.h"
+#include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,10 +125,42 @@ static void shake_hands(struct dial *dial)
     }
 }
 
+/* ---- What is sent first. */
+
+/* One that takes nothing any more is connected all the same: what it has said is still to be read, and its
+ * end is the reader's to see. */
+static void send_prelude(struct dial *dial)
+{
+    struct transport *transport = dial->transport;
+    while (dial->prelude_sent < dial->prelude_bytes) {
+        struct io_result result = transport_send(
+            transport->fd, dial->prelude + dial->prelude_sent, dial->prelude_bytes - dial->prelude_sent);
+        if (result.status == IO_OK) {
+            dial->prelude_sent += result.n;
+        } else if (result.status == IO_FAIL) {
+            transport->reset = transport->reset || result.err == ECONNRESET;
+            break;
+        } else if (loop_want(dial->host.loop, &dial->watch, LOOP_WRITE)) {
+            return;
+        } else {
+            note_target(dial, DIAL_OVERLOAD, "no memory");
+            tell(dial);
+            return;
+        }
+    }
+    dial->phase = DIAL_SHAKING_HANDS;
+    shake_hands(dial); /* a plain one is done with it */
+}
+
 static void transport_ready(struct loop_watch *watch, unsigned ready)
 {
     (void)ready;
-    shake_hands(CONTAINER_OF(watch, struct dial, watch));
+    struct dial *dial = CONTAINER_OF(watch, struct dial, watch);
+    if (dial->phase == DIAL_SENDING_PRELUDE) {
+        send_prelude(dial);
+    } else {
+        shake_hands(dial);
+    }
 }
 
 void dial_connected(struct dial *dial, int fd, bool reset)
@@ -135,7 +169,7 @@ void dial_connected(struct dial *dial, int fd, bool reset)
     dial->outcome = DIAL_OK;
     text_init(&dial->detail, dial->detail_array, sizeof dial->detail_array);
     wheel_cancel(&dial->next);
-    dial->phase = DIAL_SHAKING_HANDS;
+    dial->phase = DIAL_SENDING_PRELUDE;
     dial->transport = dial->tls != NULL ? tls_connect_new(dial->tls, fd) : transport_plain_new(fd);
     if (dial->transport == NULL) {
         close(fd);
@@ -145,7 +179,7 @@ void dial_connected(struct dial *dial, int fd, bool reset)
     }
     dial->transport->reset = reset;
     loop_watch_init(&dial->watch, fd, transport_ready);
-    shake_hands(dial); /* a plain one is done with it */
+    send_prelude(dial);
 }
 
 /* ---- Look-up, and the time. */
@@ -175,6 +209,7 @@ static void deadline_passed(struct wheel_timer *timer, uint64_t now_ms)
     static const char *const doing[] = {
         [DIAL_LOOKING_UP] = "looking up its name",
         [DIAL_CONNECTING] = "connecting",
+        [DIAL_SENDING_PRELUDE] = "taking the first bytes",
         [DIAL_SHAKING_HANDS] = "the TLS handshake",
         [DIAL_SETTLED] = "failing",
     };
@@ -238,24 +273,29 @@ static void begin(struct dial *dial, uint64_t now_ms)
     }
 }
 
-struct dial *dial_start(const struct dial_host *host, const struct endpoint *target, struct tls_client *tls,
-    uint64_t now_ms, uint64_t timeout_ms, dial_done_fn *done, void *context)
+struct dial *dial_start(const struct dial_host *host, const struct dial_order *order, uint64_t now_ms,
+    dial_done_fn *done, void *context)
 {
-    struct dial *dial = calloc(1, sizeof *dial);
+    assert(order->prelude_bytes <= DIAL_PRELUDE_MAX);
+    struct dial *dial = calloc(1, sizeof *dial + order->prelude_bytes);
     if (dial == NULL) {
         return NULL;
     }
     dial->host = *host;
-    dial->target = *target;
-    dial->tls = tls;
+    dial->target = *order->target;
+    dial->tls = order->tls;
     dial->done = done;
     dial->context = context;
-    dial->timeout_ms = timeout_ms;
+    dial->timeout_ms = order->timeout_ms;
+    dial->prelude_bytes = order->prelude_bytes;
+    if (order->prelude_bytes > 0) {
+        memcpy(dial->prelude, order->prelude, order->prelude_bytes);
+    }
     dial->outcome = DIAL_OK;
     text_init(&dial->detail, dial->detail_array, sizeof dial->detail_array);
     wheel_timer_init(&dial->deadline, deadline_passed);
     wheel_timer_init(&dial->next, next_due);
-    uint64_t due_ms = timeout_ms < CLOCK_NEVER - now_ms ? now_ms + timeout_ms : CLOCK_NEVER;
+    uint64_t due_ms = order->timeout_ms < CLOCK_NEVER - now_ms ? now_ms + order->timeout_ms : CLOCK_NEVER;
     wheel_arm(host->wheel, &dial->deadline, due_ms);
     dial->starting = true;
     begin(dial, now_ms);

@@ -34,6 +34,7 @@ struct dial_attempt {
 enum dial_phase {
     DIAL_LOOKING_UP,
     DIAL_CONNECTING,
+    DIAL_SENDING_PRELUDE,
     DIAL_SHAKING_HANDS,
     DIAL_SETTLED, /* the outcome is known and waits for a turn of its own */
 };
@@ -58,12 +59,16 @@ struct dial {
     size_t tried;                                     /* addresses so far */
     size_t open_count;
 
-    struct transport *transport; /* while SHAKING_HANDS */
+    struct transport *transport; /* from SENDING_PRELUDE on */
     struct loop_watch watch;     /* on it */
 
     enum dial_status outcome; /* the failure worth most so far; DIAL_OK: none */
     struct text detail;
     char detail_array[DIAL_DETAIL_MAX];
+
+    size_t prelude_bytes;
+    size_t prelude_sent;
+    uint8_t prelude[];
 };
 
 /* Takes up to DIAL_ADDRESSES_MAX addresses, families interleaved (RFC 8305 4). */

@@ -45,6 +45,9 @@ struct tls_client_options {
 };
 
 struct tls_client *tls_client_new(const struct tls_client_options *options, char why[TLS_WHY_MAX]);
+/* The same authorities and the same certificate of ours, shared, for a target of another name. */
+struct tls_client *tls_client_sibling(
+    const struct tls_client *client, const char *server_name, char why[TLS_WHY_MAX]);
 void tls_client_free(struct tls_client *client);
 struct transport *tls_connect_new(struct tls_client *client, int fd) __attribute__((warn_unused_result));
 

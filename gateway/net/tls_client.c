@@ -6,8 +6,9 @@
 #include <string.h>
 
 struct tls_client {
-    SSL_CTX *context;
-    char sni[256]; /* "": none is sent */
+    SSL_CTX *context; /* shared by siblings */
+    char name[256]; /* whom to expect, a name without the root's dot or an address; "": nobody is verified */
+    bool is_address;
 };
 
 static bool trust(SSL_CTX *context, const char *ca_file, char why[TLS_WHY_MAX])
@@ -47,34 +48,41 @@ static bool show_own(SSL_CTX *context, const struct tls_client_options *options,
     return fine;
 }
 
-/* An address is never sent as SNI (RFC 6066 3), and is looked for among the certificate's addresses. */
 static bool name_peer(struct tls_client *client, const char *name, char why[TLS_WHY_MAX])
 {
     if (name == NULL) {
         tls_pem_blame(why, "server name", "is missing: without one nothing can be verified");
         return false;
     }
-    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(client->context);
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     size_t len = strlen(name);
     struct ip_addr address;
-    if (ip_parse(slice_from(name), &address)) {
-        if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1) {
-            return true;
-        }
-    } else {
-        /* The root's dot is no part of the name in a certificate or in SNI. */
-        if (len > 0 && name[len - 1] == '.') {
-            len--;
-        }
-        if (len > 0 && len < sizeof client->sni && X509_VERIFY_PARAM_set1_host(param, name, len) == 1) {
-            memcpy(client->sni, name, len);
-            client->sni[len] = '\0';
-            return true;
-        }
+    client->is_address = ip_parse(slice_from(name), &address);
+    /* The root's dot is no part of the name in a certificate or in SNI. */
+    if (!client->is_address && len > 0 && name[len - 1] == '.') {
+        len--;
     }
-    tls_pem_blame(why, "server name", "\"%.100s\" is neither a host name nor an address", name);
-    return false;
+    if (len == 0 || len >= sizeof client->name) {
+        tls_pem_blame(why, "server name", "\"%.100s\" is neither a host name nor an address", name);
+        return false;
+    }
+    memcpy(client->name, name, len);
+    client->name[len] = '\0';
+    return true;
+}
+
+/* An address is never sent as SNI (RFC 6066 3), and is looked for among the certificate's addresses. */
+static bool expect(const struct tls_client *client, SSL *ssl)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    if (client->name[0] == '\0') {
+        return true;
+    }
+    if (client->is_address) {
+        return X509_VERIFY_PARAM_set1_ip_asc(param, client->name) == 1;
+    }
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return X509_VERIFY_PARAM_set1_host(param, client->name, 0) == 1 &&
+           SSL_set_tlsext_host_name(ssl, client->name) == 1;
 }
 
 static bool set_up(struct tls_client *client, const struct tls_client_options *options, char why[TLS_WHY_MAX])
@@ -114,6 +122,24 @@ struct tls_client *tls_client_new(const struct tls_client_options *options, char
     return client;
 }
 
+struct tls_client *tls_client_sibling(
+    const struct tls_client *client, const char *server_name, char why[TLS_WHY_MAX])
+{
+    why[0] = '\0';
+    struct tls_client *sibling = calloc(1, sizeof *sibling);
+    if (sibling == NULL || SSL_CTX_up_ref(client->context) != 1) {
+        tls_pem_blame(why, "TLS", "no memory");
+        free(sibling);
+        return NULL;
+    }
+    sibling->context = client->context;
+    if (!name_peer(sibling, server_name, why)) {
+        tls_client_free(sibling);
+        return NULL;
+    }
+    return sibling;
+}
+
 void tls_client_free(struct tls_client *client)
 {
     if (client == NULL) {
@@ -130,7 +156,7 @@ struct transport *tls_connect_new(struct tls_client *client, int fd)
     if (ssl == NULL) {
         return NULL;
     }
-    if (client->sni[0] != '\0' && SSL_set_tlsext_host_name(ssl, client->sni) != 1) {
+    if (!expect(client, ssl)) {
         SSL_free(ssl);
         return NULL;
     }

@@ -84,6 +84,7 @@ static void target_ended(struct session *s, bool in_order)
 static bool may_read(const struct session *s)
 {
     return s->state == SESSION_RELAY && !s->target.over && !session_down_blocked(s) &&
+           !session_down_limited(s) &&
            ((s->target.ready & LOOP_READ) != 0 || s->target.hung_up ||
                s->target.io->ops->pending(s->target.io) > 0);
 }
@@ -95,6 +96,9 @@ static bool read_once(struct session *s, size_t cap)
     struct io_result result = s->target.io->ops->read(s->target.io, bytes, cap);
     switch (result.status) {
     case IO_OK:
+        if (s->rate != NULL) {
+            rate_take(&s->rate->down, result.n, s->relay->now_ms);
+        }
         send_message(s, bytes, result.n);
         return result.n == cap;
     case IO_WANT_READ:
@@ -126,6 +130,9 @@ void down_step(struct session *s)
     }
     /* One read a turn and direction: who has more to give is announced again, after the others. */
     size_t cap = flow_read_bytes(&s->down, s->route->limits.buffer_bytes - WS_SERVER_HEADER_MAX);
+    if (s->rate != NULL) {
+        cap = rate_allows(&s->rate->down, cap, s->relay->now_ms);
+    }
     if (may_read(s) && read_once(s, cap) && !session_down_blocked(s)) {
         flow_read_filled(&s->down);
     }

@@ -102,6 +102,7 @@ void place_linger(struct session *s)
 
 void place_leave(struct session *s)
 {
+    target_leave(s);
     if (s->place == PLACE_LINGERING) {
         s->place = PLACE_NONE;
         tally_take(&s->relay->census->own->lingering, 1);

@@ -7,33 +7,6 @@
 
 static const struct relay_dialer real_dialer = {dial_start, dial_cancel};
 
-static struct tls_client *target_tls_new(const struct route *route, char why[TLS_WHY_MAX])
-{
-    const struct target_tls_rule *rule = route->target_tls;
-    struct tls_client_options options = {
-        .ca_file = rule->ca,
-        .cert_file = rule->cert,
-        .key_file = rule->key,
-        .server_name = rule->server_name != NULL ? rule->server_name : route->targets[0].address.host,
-        .verify = rule->verify,
-    };
-    return tls_client_new(&options, why);
-}
-
-static bool init_target_tls(struct relay *relay, char why[TLS_WHY_MAX])
-{
-    for (size_t i = 0; i < relay->rules->route_count; i++) {
-        const struct route *route = &relay->rules->routes[i];
-        if (route->targets != NULL && route->targets[0].scheme == TARGET_TLS) {
-            relay->target_tls[i] = target_tls_new(route, why);
-            if (relay->target_tls[i] == NULL) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
 static void init_rows(struct relay *relay, const unsigned *rows)
 {
     for (unsigned i = 0; i < relay->rules->route_count; i++) {
@@ -50,11 +23,14 @@ bool relay_init(struct relay *relay, const struct rules *rules, struct log *log,
     list_init(&relay->all);
     list_init(&relay->again);
     relay_turn(relay, clock_now_ms());
-    relay->target_tls = calloc(rules->route_count, sizeof *relay->target_tls);
     relay->rows = calloc(rules->route_count, sizeof *relay->rows);
     relay->scratch = malloc(RELAY_HEADROOM + RELAY_READ_MAX);
-    (void)snprintf(why, TLS_WHY_MAX, "out of memory");
-    bool fine = relay->target_tls != NULL && relay->rows != NULL && relay->scratch != NULL;
+    relay->targets = targets_new(rules, why);
+    bool fine = relay->targets != NULL;
+    if (fine && (relay->rows == NULL || relay->scratch == NULL)) {
+        (void)snprintf(why, TLS_WHY_MAX, "out of memory");
+        fine = false;
+    }
     uint32_t seed = 0;
     if (fine && getrandom(&seed, sizeof seed, 0) != sizeof seed) {
         seed = (uint32_t)clock_wall_ms(); /* ids need to differ between runs, not to be secret */
@@ -62,8 +38,7 @@ bool relay_init(struct relay *relay, const struct rules *rules, struct log *log,
     relay->next_id = (uint64_t)seed << 32;
     if (fine) {
         init_rows(relay, rows);
-    }
-    if (!fine || !init_target_tls(relay, why)) {
+    } else {
         relay_fini(relay);
         return false;
     }
@@ -81,11 +56,8 @@ void relay_fini(struct relay *relay)
         session_move(s, SESSION_DONE);
         session_run(s);
     }
-    for (size_t i = 0; relay->target_tls != NULL && i < relay->rules->route_count; i++) {
-        tls_client_free(relay->target_tls[i]);
-    }
+    targets_free(relay->targets, relay->rules->route_count);
     pool_fini(&relay->pool);
-    free(relay->target_tls);
     free(relay->rows);
     free(relay->scratch);
     *relay = (struct relay){0};

@@ -8,6 +8,7 @@
 #include "net/dial.h"
 #include "net/sock.h"
 #include "relay/census.h"
+#include "relay/targets.h"
 #include "rules/rules.h"
 
 enum {
@@ -24,8 +25,8 @@ struct relay_door {
 
 /* How targets are reached; the tests put their own here. */
 struct relay_dialer {
-    struct dial *(*start)(const struct dial_host *host, const struct endpoint *target, struct tls_client *tls,
-        uint64_t now_ms, uint64_t timeout_ms, dial_done_fn *done, void *context);
+    struct dial *(*start)(const struct dial_host *host, const struct dial_order *order, uint64_t now_ms,
+        dial_done_fn *done, void *context);
     void (*cancel)(struct dial *dial);
 };
 
@@ -33,7 +34,7 @@ struct relay {
     struct dial_host net; /* loop, wheel and resolver */
     struct log *log;
     const struct rules *rules;
-    struct tls_client **target_tls; /* [route_count], by route->index; NULL where the target is not tls:// */
+    struct targets *targets; /* [route_count], by route->index */
     /* What is counted, and what the limits are held against. Targets that do not end their connection behind
      * our FIN keep it for `timeouts.close`: those that linger have as many places again, so that the
      * connections to targets are bounded too. */

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "proto/ws_close.h"
 #include <assert.h>
+#include <stdlib.h>
 
 /* Of one turn: a lifecycle has fewer, but a client may have many requests for files waiting. */
 enum { STEPS_MAX = 16, US_PER_MS = 1000 };
@@ -72,10 +73,7 @@ void session_conclude(struct session *s)
 void session_move(struct session *s, enum session_state to)
 {
     assert((lifecycle[s->state].next & NEXT(to)) != 0);
-    if (s->request != NULL && s->request->dial != NULL) {
-        s->relay->dialer->cancel(s->request->dial);
-        s->request->dial = NULL;
-    }
+    target_give_up(s);
     s->state = to;
     s->deadline_ms = deadline_of(s, to);
     switch (to) {
@@ -116,6 +114,7 @@ static void session_free(struct session *s)
     buf_fini(&s->down.kept);
     buf_fini(&s->pongs);
     ws_message_fini(&s->message);
+    free(s->rate);
     wheel_cancel(&s->timer);
     list_remove(&s->again);
     list_remove(&s->link);

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "proto/http_request.h"
 #include "proto/ws_message.h"
+#include "relay/rate.h"
 #include "relay/relay.h"
 #include "rules/judge.h"
 
@@ -61,15 +62,24 @@ struct file_answer {
     uint64_t end;
 };
 
+/* The way to a target, from the verdict until one is reached. */
+struct target_search {
+    uint64_t tried;    /* of the route's targets, in this round: a bit each */
+    uint64_t until_ms; /* `timeouts.connect`, of all tries together */
+    uint64_t again_ms; /* `connect_retry`: when the next round begins; 0: one is under way */
+    uint32_t pause_ms; /* behind the next round */
+};
+
 /* What only the time before the relaying needs. */
 struct session_request {
     struct http_request http;
     struct buf bytes;        /* the head under way and what came behind it */
     struct buf answer;       /* the 101, until it is sent */
     struct file_answer file; /* in SESSION_FILE */
-    struct dial *dial;       /* in SESSION_DIAL, else NULL */
-    uint64_t dialed_ms;      /* when the target was chosen */
-    bool served;             /* a file was served on this connection: its end is no refusal */
+    struct dial *dial;       /* in SESSION_DIAL, between two rounds and else NULL */
+    uint64_t dialed_ms;      /* when the target was dialed last */
+    struct target_search search;
+    bool served; /* a file was served on this connection: its end is no refusal */
 };
 
 struct session {
@@ -84,6 +94,7 @@ struct session {
     struct session_flow up;          /* client to target */
     struct session_flow down;        /* target to client */
     struct session_request *request; /* before the relaying, else NULL */
+    struct session_rate *rate;       /* NULL: no limit in either direction */
     struct ws_message message;       /* the client's frames, from the 101 on */
     struct utf8 down_utf8;           /* `messages: text`: the target's bytes */
     uint8_t tail[4];                 /* the beginning of a character of the target's */
@@ -94,6 +105,8 @@ struct session {
     bool has_cause;   /* false in CLOSING: a refusal or the end of a files connection */
     enum session_place place : 8;
     bool client_counted;  /* among its client's */
+    uint8_t target_at;    /* of the route's targets: the one dialed last */
+    bool at_target;       /* it counts in relay->targets */
     bool marked;          /* client_mark and target_mark were taken for the deadline in force */
     bool handshake_waits; /* for its share of a turn */
     bool upgraded;        /* the 101 was sent */
@@ -160,6 +173,9 @@ bool session_must_run_again(const struct session *s);
 /* The sink has not taken all that it was given: its source is not to be read. */
 bool session_up_blocked(const struct session *s);
 bool session_down_blocked(const struct session *s);
+/* `limits.rate`: the source is not to be read for now, whatever the sink takes. */
+bool session_up_limited(const struct session *s);
+bool session_down_limited(const struct session *s);
 
 /* ---- request.c: from the first byte to the verdict. */
 void request_step(struct session *s);
@@ -177,6 +193,17 @@ void request_done(struct session *s);
 
 /* ---- target.c: who the target is, and reaching it. */
 void target_choose(struct session *s);
+/* The time for another round has come. */
+void target_again(struct session *s);
+/* Ends the dialing, if there is any. */
+void target_give_up(struct session *s);
+/* Its connection is gone: it counts no more. Any number of times. */
+void target_leave(struct session *s);
+/* The one that was dialed last; the first one before that. */
+static inline const struct target_rule *target_of(const struct session *s)
+{
+    return &s->route->targets[s->target_at];
+}
 
 /* ---- flow.c: bytes to a side. */
 enum flow_status {
@@ -255,5 +282,7 @@ void session_log_tls_failed(const struct session *s, const char *reason);
 /* A file that was promised and not sent to its end. */
 void session_log_file_cut(const struct session *s, const char *reason);
 void session_log_target_failed(const struct session *s, enum cause cause, const char *detail);
+/* It was reached behind so many failures in a row. */
+void session_log_target_back(const struct session *s, uint32_t failures);
 
 #endif

@@ -27,9 +27,20 @@ void session_log_target_failed(const struct session *s, enum cause cause, const 
     log_begin(&line, s->relay->log, LOG_WARNING, "target_failed");
     log_id(&line, s);
     log_cstr(&line, "route", s->route->name);
-    log_cstr(&line, "target", s->route->targets[0].text);
+    log_cstr(&line, "target", target_of(s)->text);
     log_cstr(&line, "cause", cause_name(cause));
     log_cstr(&line, "detail", detail);
+    log_end(&line);
+}
+
+void session_log_target_back(const struct session *s, uint32_t failures)
+{
+    struct log_line line;
+    log_begin(&line, s->relay->log, LOG_INFO, "target_back");
+    log_id(&line, s);
+    log_cstr(&line, "route", s->route->name);
+    log_cstr(&line, "target", target_of(s)->text);
+    log_u64(&line, "failures", failures);
     log_end(&line);
 }
 
@@ -52,7 +63,7 @@ void session_log_end(const struct session *s)
     log_client(&line, s);
     log_cstr(&line, "listener", s->door->name);
     log_cstr(&line, "route", s->route->name);
-    log_cstr(&line, "target", s->route->targets[0].text);
+    log_cstr(&line, "target", target_of(s)->text);
     log_cstr(&line, "cause", cause_name(s->cause));
     log_u64(&line, "code", s->close_code);
     log_u64(&line, "up_bytes", s->up.bytes);

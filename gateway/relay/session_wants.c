@@ -27,6 +27,29 @@ bool session_down_blocked(const struct session *s)
     return flow_is_blocked(&s->client, &s->down) || s->down.sink_told;
 }
 
+/* When a direction that is limited may be read again; CLOCK_NEVER: it may be now. */
+static uint64_t up_due_ms(const struct session *s)
+{
+    bool reads = s->rate != NULL && !s->up.source_ended;
+    return reads ? rate_due_ms(&s->rate->up, s->relay->now_ms) : CLOCK_NEVER;
+}
+
+static uint64_t down_due_ms(const struct session *s)
+{
+    bool reads = s->rate != NULL && s->state == SESSION_RELAY;
+    return reads ? rate_due_ms(&s->rate->down, s->relay->now_ms) : CLOCK_NEVER;
+}
+
+bool session_up_limited(const struct session *s)
+{
+    return up_due_ms(s) != CLOCK_NEVER;
+}
+
+bool session_down_limited(const struct session *s)
+{
+    return down_due_ms(s) != CLOCK_NEVER;
+}
+
 static unsigned read_or_hangup(const struct session_side *side, bool blocked)
 {
     if (!blocked) {
@@ -48,11 +71,14 @@ unsigned session_client_interest(const struct session *s)
     case SESSION_DIAL:
         return write | (s->client.over || !request_has_room(s) ? 0U : LOOP_READ);
     case SESSION_RELAY:
-        return write | (s->client.over ? 0 : read_or_hangup(&s->client, session_up_blocked(s)));
-    case SESSION_CLOSING:
         return write |
                (s->client.over ? 0
-                               : read_or_hangup(&s->client, !s->up.source_ended && session_up_blocked(s)));
+                               : read_or_hangup(&s->client, session_up_blocked(s) || session_up_limited(s)));
+    case SESSION_CLOSING:
+        return write | (s->client.over ? 0
+                                       : read_or_hangup(&s->client,
+                                             !s->up.source_ended &&
+                                                 (session_up_blocked(s) || session_up_limited(s))));
     case SESSION_DONE:
         break;
     }
@@ -64,7 +90,7 @@ unsigned session_target_interest(const struct session *s)
     unsigned write = flow_is_blocked(&s->target, &s->up) ? LOOP_WRITE : 0;
     switch (s->state) {
     case SESSION_RELAY:
-        return write | (s->target.over || session_down_blocked(s) ? 0 : LOOP_READ);
+        return write | (s->target.over || session_down_blocked(s) || session_down_limited(s) ? 0 : LOOP_READ);
     case SESSION_CLOSING:
         return write | (s->target.over ? 0 : LOOP_READ);
     case SESSION_TLS:
@@ -82,11 +108,17 @@ uint64_t session_next_due_ms(const struct session *s)
     if (closing_waits_to_reset(s)) {
         return sooner(s->deadline_ms, s->relay->now_ms + LOOK_AGAIN_MS);
     }
+    if (s->state == SESSION_DIAL && s->request->search.again_ms != 0) {
+        return sooner(s->deadline_ms, s->request->search.again_ms);
+    }
+    uint64_t due_ms = sooner(s->deadline_ms, sooner(up_due_ms(s), down_due_ms(s)));
     if (s->state != SESSION_RELAY) {
-        return s->deadline_ms;
+        return due_ms;
     }
     const struct route_timeouts *timeouts = &s->route->timeouts;
-    uint64_t due_ms = sooner(s->deadline_ms, after(s->payload_ms, timeouts->idle_ms));
+    if (!session_up_limited(s) && !session_down_limited(s)) { /* else it is not idle: we hold it */
+        due_ms = sooner(due_ms, after(s->payload_ms, timeouts->idle_ms));
+    }
     due_ms = sooner(due_ms, after(s->begun_ms, timeouts->session_ms));
     if (timeouts->ping_ms == DURATION_OFF || timeouts->pong_ms == DURATION_OFF) {
         return due_ms;

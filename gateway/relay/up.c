@@ -79,7 +79,7 @@ void up_frames(struct session *s, uint8_t *bytes, size_t n)
 
 static bool may_read(const struct session *s)
 {
-    return !s->client.over && !s->up.source_ended && !session_up_blocked(s) &&
+    return !s->client.over && !s->up.source_ended && !session_up_blocked(s) && !session_up_limited(s) &&
            ((s->client.ready & LOOP_READ) != 0 || s->client.io->ops->pending(s->client.io) > 0);
 }
 
@@ -91,6 +91,9 @@ static bool read_once(struct session *s, size_t cap)
     switch (result.status) {
     case IO_OK:
         liveness_heard(s);
+        if (s->rate != NULL) {
+            rate_take(&s->rate->up, result.n, s->relay->now_ms);
+        }
         up_frames(s, bytes, result.n);
         return result.n == cap;
     case IO_WANT_READ:
@@ -115,6 +118,9 @@ void up_step(struct session *s)
     }
     /* One read a turn and direction: who has more to give is announced again, after the others. */
     size_t cap = flow_read_bytes(&s->up, s->route->limits.buffer_bytes);
+    if (s->rate != NULL) {
+        cap = rate_allows(&s->rate->up, cap, s->relay->now_ms);
+    }
     if (may_read(s) && read_once(s, cap) && !session_up_blocked(s)) {
         flow_read_filled(&s->up);
     }

@@ -259,6 +259,12 @@ unsigned script_ready(const struct script_side *side)
 
 /* ---- The dialer. */
 
+static void note_dialed(struct bench *b)
+{
+    size_t at = strlen(b->dialed);
+    (void)snprintf(b->dialed + at, sizeof b->dialed - at, "%u", b->dial_target);
+}
+
 struct dial {
     dial_done_fn *done;
     void *context;
@@ -269,21 +275,27 @@ static struct bench *bench_of(const struct relay *relay)
     return CONTAINER_OF(relay, struct bench, relay);
 }
 
-static struct dial *script_dial(const struct dial_host *host, const struct endpoint *target,
-    struct tls_client *tls, uint64_t now_ms, uint64_t timeout_ms, dial_done_fn *done, void *context)
+static struct dial *script_dial(const struct dial_host *host, const struct dial_order *order, uint64_t now_ms,
+    dial_done_fn *done, void *context)
 {
     struct session *s = context;
     struct bench *b = bench_of(s->relay);
     assert_ptr_equal(&s->relay->net, host);
-    assert_ptr_equal(&s->route->targets[0].address, target);
-    assert_null(tls);
+    assert_ptr_equal(&target_of(s)->address, order->target);
+    assert_null(order->tls);
     assert_int_equal(b->now_ms, now_ms);
     assert_null(b->dial);
     if (b->dial_null) {
         return NULL;
     }
     b->dials++;
-    b->dial_timeout_ms = timeout_ms;
+    b->dial_timeout_ms = order->timeout_ms;
+    b->dial_target = s->target_at;
+    b->prelude_bytes = order->prelude_bytes;
+    if (order->prelude_bytes > 0) {
+        memcpy(b->prelude, order->prelude, order->prelude_bytes);
+    }
+    note_dialed(b);
     script_busy++;
     b->dial = calloc(1, sizeof *b->dial);
     script_busy--;
@@ -309,9 +321,11 @@ void bench_answer_dial(struct bench *b)
     struct session *s = dial.context;
     struct script_side *client = side_of(s->client.io);
     forget(b->dial);
-    if (b->dial_status == DIAL_OK) {
+    bool down = (b->dial_down >> b->dial_target & 1) != 0;
+    enum dial_status status = down ? DIAL_REFUSED : b->dial_status;
+    if (status == DIAL_OK) {
         dial.done(dial.context, DIAL_OK, script_connect(client->other), "");
     } else {
-        dial.done(dial.context, b->dial_status, NULL, "as the script says");
+        dial.done(dial.context, status, NULL, "as the script says");
     }
 }

@@ -100,6 +100,11 @@ struct bench {
     struct dial *dial;            /* under way: one at a time */
     unsigned dials;
     uint64_t dial_timeout_ms;
+    unsigned dial_target; /* the index of the one dialed last */
+    uint64_t dial_down;   /* targets that refuse, a bit each, whatever dial_status says */
+    char dialed[256];     /* the indexes of all that were dialed, a digit each */
+    uint8_t prelude[DIAL_PRELUDE_MAX];
+    size_t prelude_bytes;
 
     /* The `fail_at`th call of a transport (from 1) fails; 0: none does. */
     unsigned calls;

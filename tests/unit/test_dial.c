@@ -1,120 +1,13 @@
 #include "base/clock.h"
-#include "made_certs.h"
-#include "made_target.h"
-#include "net/dial_internal.h"
-#include <dirent.h>
-#include <errno.h>
+#include "made_dial.h"
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-enum { PATIENCE_MS = 20 * 1000 };
-
-static struct loop *loop;
-static struct wheel wheel;
-static struct dial_host host;
-static struct tls_server *tls_server;
-static char why[TLS_WHY_MAX];
-
-/* ---- What came of it. */
-
-struct outcome {
-    int count;
-    enum dial_status status;
-    struct transport *transport;
-    char detail[DIAL_DETAIL_MAX];
-};
-
-static void note_outcome(
-    void *context, enum dial_status status, struct transport *transport, const char *detail)
-{
-    struct outcome *outcome = context;
-    outcome->count++;
-    outcome->status = status;
-    outcome->transport = transport;
-    (void)snprintf(outcome->detail, sizeof outcome->detail, "%s", detail);
-}
-
-static void turn(int cap_ms)
-{
-    loop_turn(loop, wheel_timeout_ms(&wheel, clock_now_ms(), cap_ms));
-    wheel_run(&wheel, clock_now_ms());
-}
-
-static void turn_until_told(const struct outcome *outcome)
-{
-    uint64_t until_ms = clock_now_ms() + PATIENCE_MS;
-    while (outcome->count == 0) {
-        assert_true(clock_now_ms() < until_ms);
-        turn(1000);
-    }
-    assert_int_equal(1, outcome->count);
-    assert_int_equal(outcome->status == DIAL_OK, outcome->transport != NULL);
-}
-
-static struct dial *start(
-    const char *target, struct tls_client *tls, uint64_t timeout_ms, struct outcome *outcome)
-{
-    const char *wrong;
-    struct endpoint endpoint;
-    *outcome = (struct outcome){0};
-    assert_true(endpoint_parse(slice_from(target), &endpoint, &wrong));
-    struct dial *dial = dial_start(&host, &endpoint, tls, clock_now_ms(), timeout_ms, note_outcome, outcome);
-    assert_non_null(dial);
-    assert_int_equal(0, outcome->count);
-    return dial;
-}
-
-static struct outcome dial_target(const char *target, struct tls_client *tls, uint64_t timeout_ms)
-{
-    struct outcome outcome;
-    (void)start(target, tls, timeout_ms, &outcome);
-    turn_until_told(&outcome);
-    return outcome;
-}
-
-static void expect_fault(const struct outcome *outcome, enum dial_status status, const char *detail)
-{
-    assert_string_equal(detail, outcome->detail);
-    assert_int_equal(status, outcome->status);
-}
-
-static int open_descriptors(void)
-{
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    while (readdir(dir) != NULL) {
-        count++;
-    }
-    closedir(dir);
-    return count;
-}
-
-/* A look-up that nobody waits for any more ends in its thread, and lets its descriptors go only then. */
-static void expect_descriptors(int wanted)
-{
-    uint64_t until_ms = clock_now_ms() + PATIENCE_MS;
-    while (open_descriptors() != wanted) {
-        assert_true(clock_now_ms() < until_ms);
-        (void)poll(NULL, 0, 1);
-    }
-}
-
-static void end_connection(struct outcome *outcome)
-{
-    assert_non_null(outcome->transport);
-    outcome->transport->ops->close(outcome->transport, false);
-}
 
 /* ---- Connecting. */
 
@@ -347,66 +240,6 @@ static void families_take_turns(void **state)
     free(dial);
 }
 
-/* ---- TLS. */
-
-static struct tls_client *client_for(const char *name)
-{
-    struct tls_client_options options = {
-        .ca_file = made_certs_path("ca.crt"), .server_name = name, .verify = true};
-    struct tls_client *client = tls_client_new(&options, why);
-    assert_non_null(client);
-    return client;
-}
-
-/* Dials `target` and plays its side of the handshake, in turns. */
-static struct outcome dial_tls(const struct made_target *target, const char *name)
-{
-    struct outcome outcome;
-    struct tls_client *client = client_for(name);
-    (void)start(target->text, client, 10000, &outcome);
-    struct transport *peer = tls_accept_new(tls_server, made_target_accept(target));
-    assert_non_null(peer);
-    uint64_t until_ms = clock_now_ms() + PATIENCE_MS;
-    while (outcome.count == 0) {
-        assert_true(clock_now_ms() < until_ms);
-        (void)peer->ops->handshake(peer);
-        turn(10);
-    }
-    peer->ops->close(peer, false);
-    tls_client_free(client);
-    return outcome;
-}
-
-static void a_tls_target(void **state)
-{
-    (void)state;
-    char detail[DIAL_DETAIL_MAX];
-    struct made_target target = made_target_listening(8);
-    struct outcome outcome = dial_tls(&target, "localhost");
-    assert_int_equal(DIAL_OK, outcome.status);
-    end_connection(&outcome);
-
-    outcome = dial_tls(&target, "elsewhere.test");
-    (void)snprintf(detail, sizeof detail, "%s: hostname mismatch", target.text);
-    expect_fault(&outcome, DIAL_TLS, detail);
-
-    struct tls_client *client = client_for("localhost");
-    (void)start(target.text, client, 10000, &outcome);
-    int peer = made_target_accept(&target);
-    assert_int_equal(0, shutdown(peer, SHUT_WR));
-    turn_until_told(&outcome);
-    (void)snprintf(detail, sizeof detail, "%s: closed during the handshake", target.text);
-    expect_fault(&outcome, DIAL_TLS, detail);
-    close(peer);
-
-    (void)start(target.text, client, 100, &outcome);
-    turn_until_told(&outcome);
-    (void)snprintf(detail, sizeof detail, "%s: the TLS handshake took over 100 ms", target.text);
-    expect_fault(&outcome, DIAL_TIMEOUT, detail);
-    tls_client_free(client);
-    made_target_end(&target);
-}
-
 /* ---- Cancelling. */
 
 static void cancel_and_turn(struct dial *dial, enum dial_phase phase, const struct outcome *outcome)
@@ -456,65 +289,6 @@ static void a_cancelled_dial_leaves_nothing(void **state)
 
 /* ---- */
 
-static int set_up(void **state)
-{
-    (void)state;
-    made_certs_begin();
-    made_certs_make(&(struct made_cert){.name = "ca"});
-    made_certs_make(&(struct made_cert){.name = "localhost", .issuer = "ca", .san = "DNS:localhost"});
-    tls_server = tls_server_new(false);
-    return tls_server != NULL && tls_server_add_certificate(tls_server, made_certs_path("localhost.crt"),
-                                     made_certs_path("localhost.key"), why, NULL)
-               ? 0
-               : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    tls_server_free(tls_server);
-    made_certs_end();
-    return 0;
-}
-
-static int descriptors_before;
-
-static int set_up_loop(enum loop_kind kind)
-{
-    descriptors_before = open_descriptors();
-    loop = loop_new(kind);
-    wheel_init(&wheel, clock_now_ms());
-    host = (struct dial_host){loop, &wheel, loop != NULL ? resolver_new(loop, 2) : NULL};
-    return host.resolver != NULL ? 0 : -1;
-}
-
-static int with_poll(void **state)
-{
-    (void)state;
-    return set_up_loop(LOOP_POLL);
-}
-
-static int with_epoll(void **state)
-{
-    (void)state;
-    return set_up_loop(LOOP_EPOLL);
-}
-
-static int without_loop(void **state)
-{
-    (void)state;
-    resolver_free(host.resolver);
-    loop_free(loop);
-    expect_descriptors(descriptors_before); /* so that the next test counts its own alone */
-    return 0;
-}
-
-#define ON_BOTH(test)                                                                                        \
-    {#test " (poll)", test, with_poll, without_loop, NULL},                                                  \
-    {                                                                                                        \
-#test " (epoll)", test, with_epoll, without_loop, NULL                                               \
-    }
-
 int main(void)
 {
     /* Where no name server can be reached, a look-up is to fail soon. */
@@ -532,8 +306,7 @@ int main(void)
         ON_BOTH(the_next_address_is_tried_after_a_while_when_one_is_silent),
         ON_BOTH(a_refusal_says_more_than_silence),
         ON_BOTH(families_take_turns),
-        ON_BOTH(a_tls_target),
         ON_BOTH(a_cancelled_dial_leaves_nothing),
     };
-    return cmocka_run_group_tests_name("dial", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("dial", tests, dial_set_up, dial_tear_down);
 }

@@ -176,14 +176,12 @@ static const struct transport_ops end_ops = {
 static struct pipe_end target;
 static int dialing;
 
-static struct dial *dial_at_hand(const struct dial_host *host, const struct endpoint *endpoint,
-    struct tls_client *tls, uint64_t now_ms, uint64_t timeout_ms, dial_done_fn *done, void *context)
+static struct dial *dial_at_hand(const struct dial_host *host, const struct dial_order *order,
+    uint64_t now_ms, dial_done_fn *done, void *context)
 {
     (void)host;
-    (void)endpoint;
-    (void)tls;
+    (void)order;
     (void)now_ms;
-    (void)timeout_ms;
     (void)done;
     (void)context;
     return (struct dial *)(void *)&dialing; /* never looked into */
