@@ -206,36 +206,42 @@ static bool rate_parse(struct slice text, struct slice *number, struct rate_rule
     return false;
 }
 
-void load_rate(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into)
+static bool rate_of(struct loader *l, struct place at, struct slice text, struct rate_rule *rate)
 {
     static const char example[] = "10/s, 100/m or 1000/h, or off";
-    struct rate_rule rate = {.count = 0, .per_ms = 1000};
-    struct slice text, number;
+    struct slice number;
     char shown[YAML_TREE_SHOWN_MAX];
     uint64_t n = 0;
-    if (!load_text(l, value, &text)) {
-        return;
-    }
+    bool has_time = rate_parse(text, &number, rate);
     yaml_tree_show(text, shown);
-    bool has_time = rate_parse(text, &number, &rate);
-    if (is_off(text)) {
-        /* as it stands */
-    } else if (load_is_digits(text)) {
-        LOAD_FAULT(l, value->at, "\"%s\" has no time: write it as in %s", shown, example);
-        return;
-    } else if (!has_time || !load_is_digits(number)) {
-        LOAD_FAULT(l, value->at, "\"%s\" is not a rate: write a whole number and its time, as in %s", shown,
-            example);
-        return;
-    } else if (!slice_to_u64(number, RATE_COUNT_MOST, &n)) {
-        LOAD_FAULT(l, value->at, "is too much: the most is %d, and \"off\" sets no limit", RATE_COUNT_MOST);
-        return;
-    } else if (n == 0) {
-        LOAD_FAULT(l, value->at, "is too little: the least is 1, and \"off\" sets no limit");
-        return;
+    if (load_is_digits(text)) {
+        LOAD_FAULT(l, at, "\"%s\" has no time: write it as in %s", shown, example);
+        return false;
     }
-    rate.count = (uint32_t)n;
-    memcpy((char *)into + spec->offset, &rate, sizeof rate);
+    if (!has_time || !load_is_digits(number)) {
+        LOAD_FAULT(
+            l, at, "\"%s\" is not a rate: write a whole number and its time, as in %s", shown, example);
+        return false;
+    }
+    if (!slice_to_u64(number, RATE_COUNT_MOST, &n)) {
+        LOAD_FAULT(l, at, "is too much: the most is %d, and \"off\" sets no limit", RATE_COUNT_MOST);
+        return false;
+    }
+    if (n == 0) {
+        LOAD_FAULT(l, at, "is too little: the least is 1, and \"off\" sets no limit");
+        return false;
+    }
+    rate->count = (uint32_t)n;
+    return true;
+}
+
+void load_rate(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into)
+{
+    struct rate_rule rate = {.count = 0, .per_ms = 1000};
+    struct slice text;
+    if (load_text(l, value, &text) && (is_off(text) || rate_of(l, value->at, text, &rate))) {
+        memcpy((char *)into + spec->offset, &rate, sizeof rate);
+    }
 }
 
 /* ---- Bare numbers and words */

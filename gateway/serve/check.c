@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,18 +41,18 @@ static int folder_takes_files(const char *path)
     return text.cut ? ENAMETOOLONG : may(folder, W_OK | X_OK);
 }
 
-/* ---- Listeners. */
+/* ---- Addresses to listen on. */
 
-static void check_unix_address(const struct listen_rule *rule, const char *key, struct faults *faults)
+static void check_unix_address(
+    const struct endpoint *address, struct place at, const char *key, struct faults *faults)
 {
     struct stat st;
-    const char *path = rule->address.path;
+    const char *path = address->path;
     int error = folder_takes_files(path);
     if (error) {
-        faults_error(
-            faults, rule->at, key, "unix:%s: cannot be made in its folder: %s", path, strerror(error));
+        faults_error(faults, at, key, "unix:%s: cannot be made in its folder: %s", path, strerror(error));
     } else if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
-        faults_error(faults, rule->at, key,
+        faults_error(faults, at, key,
             "unix:%s: is there already and is no socket: write another path, or move it away", path);
     }
 }
@@ -70,27 +71,41 @@ static int try_to_bind(const struct addrinfo *address)
 
 /* With port 0 in place of its own, which the very gateway that this is the configuration of may have. As for
  * listening, one of a name's addresses is enough. */
-static void check_inet_address(const struct listen_rule *rule, const char *key, struct faults *faults)
+static void check_inet_address(
+    const struct endpoint *address, struct place at, const char *key, struct faults *faults)
 {
-    const char *host = rule->address.host;
+    const char *host = address->host;
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     int error = getaddrinfo(host[0] ? host : NULL, "0", &hints, &found);
     if (error != 0) {
-        faults_error(faults, rule->at, key,
+        faults_error(faults, at, key,
             "\"%s\" cannot be looked up (%s): write an address of this machine, or a name that has one", host,
             error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return;
     }
     error = EADDRNOTAVAIL;
-    for (const struct addrinfo *at = found; at && error != 0; at = at->ai_next) {
-        error = try_to_bind(at);
+    for (const struct addrinfo *one = found; one && error != 0; one = one->ai_next) {
+        error = try_to_bind(one);
     }
     freeaddrinfo(found);
     if (error != 0) {
-        faults_error(faults, rule->at, key,
+        faults_error(faults, at, key,
             "\"%s\" cannot be listened on (%s): write an address of this machine, or \":%u\" for all of them",
-            host, strerror(error), (unsigned)rule->address.port);
+            host, strerror(error), (unsigned)address->port);
+    }
+}
+
+static void check_address(
+    const struct endpoint *address, struct place at, const char *key, struct faults *faults)
+{
+    switch (address->kind) {
+    case ENDPOINT_UNIX:
+        check_unix_address(address, at, key, faults);
+        break;
+    case ENDPOINT_INET:
+        check_inet_address(address, at, key, faults);
+        break;
     }
 }
 
@@ -145,13 +160,8 @@ static void check_listen(const struct listen_rule *rule, size_t index, struct fa
 {
     char key[KEY_MAX];
     snprintf(key, sizeof(key), "listen[%zu].address", index);
-    switch (rule->address.kind) {
-    case ENDPOINT_UNIX:
-        check_unix_address(rule, key, faults);
-        break;
-    case ENDPOINT_INET:
-        check_inet_address(rule, key, faults);
-        break;
+    if (!rule->fd_name) { /* else the service manager opens it */
+        check_address(&rule->address, rule->at, key, faults);
     }
     if (rule->tls) {
         check_listen_tls(rule->tls, index, faults);
@@ -191,45 +201,62 @@ static void check_target_tls(const struct route *route, struct faults *faults)
     tls_check_pair(tls->cert, tls->key, TLS_ROLE_CLIENT, tell_pair, &pair);
 }
 
-static bool is_target_name(const struct route *route)
+/* One that could not be read has no text. */
+static bool is_target_name(const struct target_rule *target)
 {
-    return route->targets && route->targets[0].address.kind == ENDPOINT_INET;
+    return target->text && target->address.kind == ENDPOINT_INET;
 }
 
-static bool was_looked_up(const struct rules *rules, const struct route *route)
+/* Whether a target before that one has the same name. */
+static bool was_looked_up(
+    const struct rules *rules, const struct route *route, const struct target_rule *target)
 {
-    for (const struct route *before = rules->routes; before < route; before++) {
-        if (is_target_name(before) &&
-            strcmp(before->targets[0].address.host, route->targets[0].address.host) == 0) {
-            return true;
+    for (const struct route *before = rules->routes; before <= route; before++) {
+        for (size_t i = 0; i < before->target_count && &before->targets[i] != target; i++) {
+            const struct target_rule *other = &before->targets[i];
+            if (is_target_name(other) && strcmp(other->address.host, target->address.host) == 0) {
+                return true;
+            }
         }
     }
     return false;
+}
+
+static int look_up_target(const struct route *route, size_t index, struct faults *faults)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    const struct target_rule *target = &route->targets[index];
+    struct addrinfo *found = NULL;
+    char key[KEY_MAX];
+    int error = getaddrinfo(target->address.host, NULL, &hints, &found);
+    if (error == 0) {
+        freeaddrinfo(found);
+        return 0;
+    }
+    int len = snprintf(key, sizeof(key), "routes[%u].target", route->index);
+    if (route->target_count > 1) {
+        snprintf(key + len, sizeof(key) - (size_t)len, "[%zu]", index);
+    }
+    faults_warn(faults, target->at, key,
+        "\"%s\" has no address now (%s): until it has one, the target cannot be reached%s",
+        target->address.host, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error),
+        error == EAI_AGAIN ? "; no other names were looked up" : "");
+    return error;
 }
 
 /* Only warnings: at another time a name may have an address. One look-up without an answer is the last, since
  * each may take many seconds. */
 static void check_target_names(const struct rules *rules, struct faults *faults)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     int error = 0;
-    for (size_t i = 0; error != EAI_AGAIN && i < rules->route_count; i++) {
+    for (size_t i = 0; i < rules->route_count; i++) {
         const struct route *route = &rules->routes[i];
-        struct addrinfo *found = NULL;
-        char key[KEY_MAX];
-        if (!is_target_name(route) || was_looked_up(rules, route)) {
-            continue;
+        for (size_t j = 0; error != EAI_AGAIN && j < route->target_count; j++) {
+            const struct target_rule *target = &route->targets[j];
+            if (is_target_name(target) && !was_looked_up(rules, route, target)) {
+                error = look_up_target(route, j, faults);
+            }
         }
-        error = getaddrinfo(route->targets[0].address.host, NULL, &hints, &found);
-        if (error == 0) {
-            freeaddrinfo(found);
-            continue;
-        }
-        snprintf(key, sizeof(key), "routes[%u].target", route->index);
-        faults_warn(faults, route->targets[0].at, key,
-            "\"%s\" has no address now (%s): until it has one, the target cannot be reached%s",
-            route->targets[0].address.host, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error),
-            error == EAI_AGAIN ? "; no other names were looked up" : "");
     }
 }
 
@@ -245,7 +272,17 @@ static void check_route(const struct route *route, struct faults *faults)
 
 /* ---- All of it. */
 
-static void check_log(const struct rules *rules, struct faults *faults)
+static void check_user(const struct rules *rules, struct faults *faults)
+{
+    errno = 0;
+    if (!getpwnam(rules->user)) {
+        faults_error(faults, rules->user_at, "user",
+            "there is no user \"%s\"%s%s: make it (useradd --system %s), or write one that there is",
+            rules->user, errno ? ": " : "", errno ? strerror(errno) : "", rules->user);
+    }
+}
+
+static void check_log_file(const struct rules *rules, struct faults *faults)
 {
     struct stat st;
     const char *file = rules->log_file;
@@ -254,6 +291,18 @@ static void check_log(const struct rules *rules, struct faults *faults)
     if (error) {
         faults_error(
             faults, rules->log_file_at, "log.output", "%s: cannot be written: %s", file, strerror(error));
+    }
+}
+
+/* Only a warning: a daemon may come later, and what is logged from then on gets there. */
+static void check_syslog(const struct rules *rules, struct faults *faults)
+{
+    int error = log_syslog_answers(LOG_SYSLOG_PATH);
+    if (error) {
+        faults_warn(faults, rules->log_file_at, "log.output",
+            "nobody listens on " LOG_SYSLOG_PATH
+            " now (%s): until a syslog daemon does, what is logged is lost",
+            strerror(error));
     }
 }
 
@@ -266,8 +315,17 @@ static void check_named(const struct rules *rules, struct faults *faults)
     for (size_t i = 0; i < rules->route_count; i++) {
         check_route(&rules->routes[i], faults);
     }
+    if (rules->user) {
+        check_user(rules, faults);
+    }
+    if (rules->admin.on) {
+        check_address(&rules->admin.address, rules->admin.at, "admin.address", faults);
+    }
     if (rules->log_file) {
-        check_log(rules, faults);
+        check_log_file(rules, faults);
+    }
+    if (rules->log_output == LOG_OUTPUT_SYSLOG) {
+        check_syslog(rules, faults);
     }
     check_target_names(rules, faults);
 }

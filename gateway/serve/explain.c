@@ -200,7 +200,8 @@ static bool port_may_be_listened_on(const struct rules *rules, uint16_t port)
 {
     for (size_t i = 0; i < rules->listen_count; i++) {
         const struct endpoint *address = &rules->listens[i].address;
-        if (address->kind == ENDPOINT_UNIX || address->port == 0 || address->port == port) {
+        bool unknown = rules->listens[i].fd_name || address->kind == ENDPOINT_UNIX || address->port == 0;
+        if (unknown || address->port == port) {
             return true;
         }
     }
@@ -229,6 +230,29 @@ static void print_request(
     }
 }
 
+static const char *balance_name(enum balance balance)
+{
+    switch (balance) {
+    case BALANCE_FIRST:
+        return "first: the next one where one cannot be reached";
+    case BALANCE_ROUND_ROBIN:
+        return "round_robin: each session the next one";
+    case BALANCE_LEAST_SESSIONS:
+        return "least_sessions: the one that has the fewest";
+    }
+    return "";
+}
+
+static void print_targets(const struct route *route)
+{
+    for (size_t i = 0; i < route->target_count; i++) {
+        printf("target: %s\n", route->targets[i].text);
+    }
+    if (route->target_count > 1) {
+        printf("balance: %s\n", balance_name(route->balance));
+    }
+}
+
 static void print_taken(const struct judgement *verdict, const struct explain_request *request)
 {
     const struct route *route = verdict->route;
@@ -237,7 +261,7 @@ static void print_taken(const struct judgement *verdict, const struct explain_re
         printf("HTTP 200 where the file is there, 404 where it is not\n");
         return;
     }
-    printf("target: %s\n", route->targets[0].text);
+    print_targets(route);
     if (!request->asked.upgrade) {
         printf("HTTP 426: a WebSocket route needs an upgrade (ws:// or wss://)\n");
         return;

@@ -176,6 +176,63 @@ def test_a_target_without_an_address_is_warned_of(check):
     assert re.match(r'4:24: routes\[1\]\.target: warning: "nosuch\.invalid" has no address now \(.+\): until ', lines[0])
 
 
+def test_every_target_of_a_list_is_looked_up_once(check):
+    status, lines = check(
+        HERE + "routes:\n"
+        '  - {path: /a, target: ["tcp://127.0.0.1:9", "tcp://nosuch.invalid:9", "tls://nosuch.invalid:9"]}\n'
+        '  - {path: /b, target: ["unix:/nosuch", "tcp://nosuch.invalid:10"]}\n'
+    )
+    assert (status, len(lines)) == (0, 1)
+    assert re.match(r'3:46: routes\[0\]\.target\[1\]: warning: "nosuch\.invalid" has no address now ', lines[0])
+
+
+def test_a_target_that_cannot_be_read_hides_no_other(check):
+    status, lines = check(HERE + 'routes: {target: [nonsense, "tcp://nosuch.invalid:9"]}\n')
+    assert (status, len(lines)) == (2, 2)
+    assert lines[0].startswith('2:19: routes.target[0]: "nonsense" is not a target')
+    assert lines[1].startswith('2:29: routes[0].target[1]: warning: "nosuch.invalid" has no address now')
+
+
+def test_a_user_that_there_is_not(check):
+    status, lines = check(f"{HERE}{TARGET}user: no-such-user\n")
+    assert (status, len(lines)) == (2, 1)
+    assert lines[0].startswith('3:7: user: there is no user "no-such-user"')
+    assert check(f"{HERE}{TARGET}user: root\n") == (0, [])
+
+
+def test_the_admin_address_is_one_of_this_machine(check, tmp_path):
+    status, lines = check(f'{HERE}{TARGET}admin:\n  address: "203.0.113.9:9901"\n  allow: 10.0.0.0/8\n')
+    assert (status, len(lines)) == (2, 1)
+    assert lines[0].startswith('4:12: admin.address: "203.0.113.9" cannot be listened on (')
+    status, lines = check(f"{HERE}{TARGET}admin: {{address: unix:nowhere/s}}\n")
+    assert (status, len(lines)) == (2, 1)
+    assert f"admin.address: unix:{tmp_path}/nowhere/s: cannot be made in its folder" in lines[0]
+    assert check(f"{HERE}{TARGET}admin: {{address: 127.0.0.1:0}}\n") == (0, [])
+
+
+def test_a_socket_of_the_service_manager_is_not_opened(check):
+    assert check(f"listen: {{address: fd:sluice}}\n{TARGET}") == (0, [])
+
+
+def syslog_answers():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect("/dev/log")
+        except OSError:
+            return False
+        return True
+
+
+def test_a_syslog_that_is_not_there_is_warned_of(check):
+    status, lines = check(f"{HERE}{TARGET}log: {{output: syslog}}\n")
+    assert status == 0
+    if syslog_answers():
+        assert lines == []
+    else:
+        assert len(lines) == 1
+        assert lines[0].startswith("3:15: log.output: warning: nobody listens on /dev/log now (")
+
+
 def made(folder, name, *, key=("EC", "-pkeyopt", "ec_paramgen_curve:P-256"), extension="subjectAltName=DNS:localhost"):
     """A pair of that name."""
     algorithm, *options = key

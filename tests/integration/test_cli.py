@@ -191,12 +191,32 @@ def test_explain_notes_a_port_without_a_listener(config, certs, url, notes):
     ("wss://localhost:9999/", "127.0.0.1:8080"),  # TLS ends in front, and so does that port
     ("ws://localhost:9999/", "127.0.0.1:0"),
     ("ws://localhost:9999/", "unix:s"),
+    ("ws://localhost:9999/", "fd:sluice"),
 ])  # fmt: skip
 def test_explain_cannot_know_the_port(config, url, address):
     file = config(f'listen: {{address: "{address}"}}\nroutes: {{target: "tcp://127.0.0.1:9"}}\n')
     result = run_sluice("explain", "-c", file, url)
     assert result.returncode == 0
     assert "has port" not in result.stdout
+
+
+@pytest.mark.parametrize("balance", ["first", "round_robin", "least_sessions"])
+def test_explain_names_every_target(config, balance):
+    file = config(
+        "listen: {address: 127.0.0.1:8080, trusted_proxies: 127.0.0.1}\n"
+        'routes: {target: ["tcp://127.0.0.1:9", "unix:/a"], from: 192.0.2.7, balance: ' + balance + "}\n"
+    )
+    result = run_sluice("explain", "-c", file, "--from", "192.0.2.7", "ws://localhost:8080/")
+    assert (result.returncode, result.stderr) == (0, "")
+    at = result.stdout.splitlines().index("target: tcp://127.0.0.1:9")
+    assert result.stdout.splitlines()[at + 1] == "target: unix:/a"
+    assert result.stdout.splitlines()[at + 2].startswith(f"balance: {balance}: ")
+    assert run_sluice("explain", "-c", file, "--from", "127.0.0.1", "ws://localhost:8080/").returncode == 3
+
+
+def test_explain_has_no_balance_of_one_target(config):
+    result = run_sluice("explain", "-c", config(GOOD), "ws://localhost:8080/")
+    assert not re.search("^balance", result.stdout, re.M)
 
 
 def test_check_looks_at_what_is_named(config, certs):

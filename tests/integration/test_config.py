@@ -137,6 +137,11 @@ def test_reference_has_every_key():
     assert set(keys_in(reference)) == {key.replace("[]", "") for key in keys_of(SCHEMA)}
 
 
+def test_manual_has_every_key():
+    words = set(re.findall(r"\w+", (ROOT / "contrib/man/sluice.yaml.5").read_text(encoding="utf-8")))
+    assert [key for key in keys_of(SCHEMA) if ".close_codes." not in key and key.split(".")[-1] not in words] == []
+
+
 BASE = {
     "listen": [{"address": "127.0.0.1:8080"}],
     "routes": [{"path": "/a", "target": "tls://127.0.0.1:9"}, {"path": "/b", "files": "."}],

@@ -97,6 +97,43 @@ static void what_could_be_read_is_there(void **state)
     rules_free(rules);
 }
 
+static void what_a_service_needs_is_there_too(void **state)
+{
+    (void)state;
+    struct rules *rules = load_partly("workers: 0\n"
+                                      "user: 0\n"
+                                      "listen:\n"
+                                      "  - {address: 'fd:', trusted_proxies: [nonsense, 'unix:', 10.0.0.5]}\n"
+                                      "  - {address: fd:a, proxy_protocol: maybe}\n"
+                                      "routes:\n"
+                                      "  - target: [nonsense, tcp://h:1, [], unix:/s]\n"
+                                      "  - {target: [nonsense, ~], target_tls: {verify: false}}\n"
+                                      "limits: {new_sessions_per_client: 0/s}\n"
+                                      "log: {output: ~/x.log}\n"
+                                      "admin: {address: nonsense, allow: 10.0.0.0/8}\n",
+        12);
+    assert_non_null(rules);
+    assert_int_equal(rules->workers, 0);
+    assert_null(rules->user);
+    assert_null(rules->listens[0].fd_name);
+    assert_int_equal(rules->listens[0].trusted_proxy_count, 2);
+    assert_true(rules->listens[0].trusts_unix);
+    assert_string_equal(rules->listens[1].fd_name, "a");
+    assert_false(rules->listens[1].proxy_protocol);
+    assert_int_equal(rules->routes[0].target_count, 4);
+    assert_null(rules->routes[0].targets[0].text);
+    assert_string_equal(rules->routes[0].targets[1].text, "tcp://h:1");
+    assert_null(rules->routes[0].targets[2].text);
+    assert_string_equal(rules->routes[0].targets[3].text, "unix:/s");
+    assert_null(rules->routes[1].targets);
+    assert_int_equal(rules->routes[1].target_count, 0);
+    assert_int_equal(rules->new_sessions_per_client.count, 0);
+    assert_int_equal(rules->log_output, LOG_OUTPUT_STDERR);
+    assert_null(rules->log_file);
+    assert_false(rules->admin.on);
+    rules_free(rules);
+}
+
 static void nothing_is_there_of_what_is_no_yaml(void **state)
 {
     (void)state;
@@ -132,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_could_be_read_is_there),
+        cmocka_unit_test(what_a_service_needs_is_there_too),
         cmocka_unit_test(nothing_is_there_of_what_is_no_yaml),
         cmocka_unit_test(a_file_without_faults_is_the_same),
         cmocka_unit_test(no_file_no_rules),
