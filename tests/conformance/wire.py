@@ -36,7 +36,10 @@ class Server:
             sock = self.tls.wrap_socket(sock, server_hostname=self.name, session=before, suppress_ragged_eofs=False)
             if before is None and sock.version() == "TLSv1.2":
                 self.session.last = sock.session
-        return Client(sock)
+        client = Client(sock)
+        for one in (client.sock, client.raw):
+            one.settimeout(DEADLINE)
+        return client
 
     def request(self, **kwargs):
         headers = [*self.headers, *kwargs.pop("headers", ())]
