@@ -2,6 +2,7 @@
 #include "net/sock.h"
 #include "rules/load.h"
 #include "serve/check.h"
+#include "serve/ctl.h"
 #include "serve/explain.h"
 #include "serve/log_open.h"
 #include "serve/worker.h"
@@ -18,6 +19,8 @@ static const char usage[] =
     "       sluice check [-c FILE]             validate FILE and everything that it names\n"
     "       sluice explain [-c FILE] URL [--origin ORIGIN] [--subprotocol P,P] [--from IP]\n"
     "                                          say what that request would get\n"
+    "       sluice ctl COMMAND                 sessions, kill, status, top of a running gateway (sluice ctl "
+    "--help)\n"
     "       sluice LISTEN TARGET               no file: relay [HOST:]PORT to [tcp://|tls://]HOST:PORT or "
     "unix:PATH\n"
     "       sluice --version | --help\n"
@@ -184,6 +187,9 @@ static struct command_line read_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "ctl") == 0) {
+        return ctl_run(argc - 1, argv + 1); /* it has options of its own */
+    }
     struct command_line line = read_options(argc, argv);
     char **words = argv + optind;
     int count = argc - optind;
