@@ -41,6 +41,10 @@ void sock_peer_format(const struct sock_peer *peer, char out[SOCK_TEXT_MAX])
     }
     char ip[IP_TEXT_MAX];
     ip_format(&peer->addr, ip);
+    if (peer->port == 0) {
+        (void)snprintf(out, SOCK_TEXT_MAX, "%s", ip);
+        return;
+    }
     (void)snprintf(out, SOCK_TEXT_MAX, ip_is_v4(&peer->addr) ? "%s:%u" : "[%s]:%u", ip, peer->port);
 }
 

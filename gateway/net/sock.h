@@ -12,12 +12,12 @@ enum { SOCK_TEXT_MAX = 128 };
 struct sock_peer {
     bool is_unix; /* then it has no address */
     struct ip_addr addr;
-    uint16_t port;
+    uint16_t port; /* 0: not known */
 };
 
 struct sock_peer sock_peer_from(const struct sockaddr_storage *address);
 
-/* "10.0.0.1:5000", "[::1]:5000", "unix". */
+/* "10.0.0.1:5000", "[::1]:5000", "unix"; without a port that is known (0): "10.0.0.1", "::1". */
 void sock_peer_format(const struct sock_peer *peer, char out[SOCK_TEXT_MAX]);
 
 /* Small writes leave at once (TCP_NODELAY); does nothing on a unix socket. */

@@ -21,10 +21,10 @@ struct io_result transport_send(int fd, const void *from, size_t len)
     }
 }
 
-struct io_result transport_recv(int fd, void *to, size_t cap)
+static struct io_result receive(int fd, void *to, size_t cap, int flags)
 {
     for (;;) {
-        ssize_t n = recv(fd, to, cap, MSG_DONTWAIT);
+        ssize_t n = recv(fd, to, cap, flags | MSG_DONTWAIT);
         if (n > 0) {
             return (struct io_result){IO_OK, (size_t)n, 0};
         }
@@ -38,6 +38,16 @@ struct io_result transport_recv(int fd, void *to, size_t cap)
             return (struct io_result){IO_FAIL, 0, errno};
         }
     }
+}
+
+struct io_result transport_recv(int fd, void *to, size_t cap)
+{
+    return receive(fd, to, cap, 0);
+}
+
+struct io_result transport_peek(int fd, void *to, size_t cap)
+{
+    return receive(fd, to, cap, MSG_PEEK);
 }
 
 void transport_close_fd(int fd, bool reset)

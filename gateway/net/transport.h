@@ -55,6 +55,8 @@ void transport_thread_fini(void);
 struct io_result transport_send(int fd, const void *from, size_t len);
 /* recv(2) as an io_result. */
 struct io_result transport_recv(int fd, void *to, size_t cap);
+/* The same, and the bytes stay where they are. */
+struct io_result transport_peek(int fd, void *to, size_t cap);
 /* Closes a socket, by RST where `reset` (SO_LINGER 0). */
 void transport_close_fd(int fd, bool reset);
 

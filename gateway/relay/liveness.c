@@ -126,6 +126,9 @@ static void closing_expired(struct session *s)
 void liveness_expired(struct session *s)
 {
     switch (s->state) {
+    case SESSION_PROXY:
+        proxy_refuse(s, "PROXY header was not complete in time");
+        break;
     case SESSION_TLS:
         session_tls_failed(s, "handshake was not complete in time");
         break;

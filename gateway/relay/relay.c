@@ -86,7 +86,7 @@ static void drain(struct session *s)
 {
     if (s->state == SESSION_DIAL || s->state == SESSION_RELAY) {
         session_end(s, CAUSE_DRAIN, NULL);
-    } else if (s->state == SESSION_REQUEST || s->state == SESSION_TLS) {
+    } else if (s->state == SESSION_REQUEST || s->state == SESSION_TLS || s->state == SESSION_PROXY) {
         session_move(s, SESSION_DONE);
     } else if (s->state == SESSION_FILE) {
         s->deadline_ms = s->relay->now_ms + s->relay->rules->close_ms;

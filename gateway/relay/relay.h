@@ -21,6 +21,7 @@ enum {
 struct relay_door {
     const char *name;       /* the address bound, for the log */
     struct tls_server *tls; /* NULL: plain */
+    const struct listen_rule *rule;
 };
 
 /* How targets are reached; the tests put their own here. */

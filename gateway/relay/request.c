@@ -145,6 +145,7 @@ static bool read_head(struct session *s)
     struct session_request *request = s->request;
     const char *bytes = (const char *)buf_data(&request->bytes);
     struct http_head head;
+    s->peer = request->through; /* the request before this one may have come for another client */
     switch (
         http_request_read(&request->http, bytes, buf_len(&request->bytes), s->relay->rules->request_bytes)) {
     case HTTP_MORE:
@@ -154,7 +155,9 @@ static bool read_head(struct session *s)
         return true;
     case HTTP_DONE:
         http_head_read(&request->http, bytes, &head);
-        if (head.status != 0) {
+        if (!proxy_forwarded(s)) {
+            request_refuse(s, 400, "X-Forwarded-For has something that is no address", NULL);
+        } else if (head.status != 0) {
             request_refuse(s, head.status, head.phrase, NULL);
         } else {
             judge_head(s, &head);
@@ -215,16 +218,25 @@ void request_dial_step(struct session *s)
     }
 }
 
-void request_step(struct session *s)
+bool request_begin(struct session *s)
 {
     if (s->request == NULL) {
         s->request = calloc(1, sizeof *s->request);
         if (s->request == NULL) {
-            session_move(s, SESSION_DONE);
-            return;
+            return false;
         }
         http_request_init(&s->request->http);
         s->request->file.fd = -1;
+        s->request->through = s->peer;
+    }
+    return true;
+}
+
+void request_step(struct session *s)
+{
+    if (!request_begin(s)) {
+        session_move(s, SESSION_DONE);
+        return;
     }
     if (flow_is_blocked(&s->client, &s->down) && flow_flush(&s->client, &s->down) == FLOW_BROKEN) {
         session_move(s, SESSION_DONE);

@@ -33,6 +33,7 @@ static uint64_t deadline_of(const struct session *s, enum session_state state)
 {
     uint64_t now_ms = s->relay->now_ms;
     switch (state) {
+    case SESSION_PROXY:
     case SESSION_TLS:
     case SESSION_REQUEST:
         return s->begun_ms + s->relay->rules->handshake_ms;
@@ -87,12 +88,19 @@ void session_move(struct session *s, enum session_state to)
     case SESSION_CLOSING:
         s->marked = false;
         break;
+    case SESSION_PROXY:
     case SESSION_TLS:
     case SESSION_REQUEST:
     case SESSION_FILE:
     case SESSION_DIAL:
         break;
     }
+}
+
+void session_begin(struct session *s)
+{
+    s->client.wants = LOOP_READ;
+    session_move(s, s->door->tls != NULL ? SESSION_TLS : SESSION_REQUEST);
 }
 
 void session_close_side(struct session *s, struct session_side *side, bool reset)
@@ -161,6 +169,9 @@ static void tls_step(struct session *s)
 static void step(struct session *s)
 {
     switch (s->state) {
+    case SESSION_PROXY:
+        proxy_step(s);
+        break;
     case SESSION_TLS:
         tls_step(s);
         break;
@@ -295,17 +306,20 @@ void relay_accept_transport(
     tally_add(&relay->census->own->accepted, 1);
     loop_watch_init(&s->client.watch, io->fd, client_ready);
     wheel_timer_init(&s->timer, timer_fired);
-    s->state = SESSION_TLS;
-    s->deadline_ms = deadline_of(s, SESSION_TLS);
-    s->client.wants = LOOP_READ;
-    if (door->tls == NULL) {
-        session_move(s, SESSION_REQUEST);
+    s->state = SESSION_PROXY;
+    s->deadline_ms = deadline_of(s, SESSION_PROXY);
+    if (!door->rule->proxy_protocol) {
+        session_begin(s);
     }
     session_run(s);
 }
 
 void relay_accept(struct relay *relay, const struct relay_door *door, int fd, const struct sock_peer *peer)
 {
+    if (!proxy_admits(relay, door, peer)) {
+        transport_close_fd(fd, true);
+        return;
+    }
     struct transport *io = door->tls != NULL ? tls_accept_new(door->tls, fd) : transport_plain_new(fd);
     if (io == NULL) {
         transport_close_fd(fd, false);

@@ -15,6 +15,7 @@
 
 /*  constant         name       what may come next */
 #define SESSION_STATES(X)                                                                                    \
+    X(SESSION_PROXY, "proxy", NEXT(SESSION_TLS) | NEXT(SESSION_REQUEST) | NEXT(SESSION_DONE))                \
     X(SESSION_TLS, "tls", NEXT(SESSION_REQUEST) | NEXT(SESSION_DONE))                                        \
     X(SESSION_REQUEST, "request",                                                                            \
         NEXT(SESSION_FILE) | NEXT(SESSION_DIAL) | NEXT(SESSION_CLOSING) | NEXT(SESSION_DONE))                \
@@ -73,13 +74,14 @@ struct target_search {
 /* What only the time before the relaying needs. */
 struct session_request {
     struct http_request http;
-    struct buf bytes;        /* the head under way and what came behind it */
+    struct buf bytes;        /* the head under way and what came behind it; in SESSION_PROXY its header */
     struct buf answer;       /* the 101, until it is sent */
     struct file_answer file; /* in SESSION_FILE */
     struct dial *dial;       /* in SESSION_DIAL, between two rounds and else NULL */
     uint64_t dialed_ms;      /* when the target was dialed last */
     struct target_search search;
-    bool served; /* a file was served on this connection: its end is no refusal */
+    struct sock_peer through; /* who is at the other end, proxy or client: `peer` but for X-Forwarded-For */
+    bool served;              /* a file was served on this connection: its end is no refusal */
 };
 
 struct session {
@@ -113,7 +115,7 @@ struct session {
     bool close_seen;      /* the client's Close came: what follows is not read as frames */
     bool close_pending;   /* our Close is to be sent once what stands before it is */
     bool ping_pending;
-    struct sock_peer peer;
+    struct sock_peer peer; /* the client, whoever it came through */
     uint16_t close_code;
     const char *close_phrase;
     struct buf pongs; /* frames that answer pings, until they can be sent */
@@ -139,6 +141,8 @@ void session_close_side(struct session *s, struct session_side *side, bool reset
 uint64_t session_close_ms(const struct session *s);
 /* Changes the lifecycle: the one place where its deadline and its counters are set. */
 void session_move(struct session *s, enum session_state to);
+/* Nothing stands before TLS or the request any more. */
+void session_begin(struct session *s);
 /* Both sides are told: what was relayed is known, and its line is logged. Once. */
 void session_conclude(struct session *s);
 /* A handshake that failed, or was not done in time: it is over. */
@@ -177,8 +181,19 @@ bool session_down_blocked(const struct session *s);
 bool session_up_limited(const struct session *s);
 bool session_down_limited(const struct session *s);
 
+/* ---- proxy.c: who the client is where proxies stand in front. */
+/* Whether a connection may be taken at all; one that may not was logged and counted. */
+bool proxy_admits(struct relay *relay, const struct relay_door *door, const struct sock_peer *peer);
+void proxy_step(struct session *s);
+/* In SESSION_PROXY: closes the connection by RST. */
+void proxy_refuse(struct session *s, const char *reason);
+/* Finds the client of a request whose head was read. False: it cannot be told, and the request is refused. */
+bool proxy_forwarded(struct session *s) __attribute__((warn_unused_result));
+
 /* ---- request.c: from the first byte to the verdict. */
 void request_step(struct session *s);
+/* What a session has before the relaying, if it is not there yet. False: no memory. */
+bool request_begin(struct session *s) __attribute__((warn_unused_result));
 /* While the target is dialed: takes what the client sends early, as far as there is room for a request. */
 void request_dial_step(struct session *s);
 bool request_has_room(const struct session *s);
@@ -278,6 +293,9 @@ void session_log_end(const struct session *s);
 void session_log_refused(const struct session *s, uint16_t status, const char *phrase);
 /* After session_end: the kernel still held bytes for a side when its time was up. */
 void session_log_unacknowledged(const struct session *s);
+/* Before there is a session, or in SESSION_PROXY. */
+void session_log_proxy_refused(
+    struct relay *relay, const struct relay_door *door, const struct sock_peer *peer, const char *reason);
 void session_log_tls_failed(const struct session *s, const char *reason);
 /* A file that was promised and not sent to its end. */
 void session_log_file_cut(const struct session *s, const char *reason);

@@ -14,11 +14,16 @@ static void log_id(struct log_line *line, const struct session *s)
     log_str(line, "id", text_slice(&id));
 }
 
-static void log_client(struct log_line *line, const struct session *s)
+static void log_peer(struct log_line *line, const struct sock_peer *peer)
 {
     char client[SOCK_TEXT_MAX];
-    sock_peer_format(&s->peer, client);
+    sock_peer_format(peer, client);
     log_cstr(line, "client", client);
+}
+
+static void log_client(struct log_line *line, const struct session *s)
+{
+    log_peer(line, &s->peer);
 }
 
 void session_log_target_failed(const struct session *s, enum cause cause, const char *detail)
@@ -114,6 +119,17 @@ void session_log_unacknowledged(const struct session *s)
     log_client(&line, s);
     log_u64(&line, "up_bytes", up);
     log_u64(&line, "down_bytes", down);
+    log_end(&line);
+}
+
+void session_log_proxy_refused(
+    struct relay *relay, const struct relay_door *door, const struct sock_peer *peer, const char *reason)
+{
+    struct log_line line;
+    log_begin(&line, relay->log, LOG_INFO, "proxy_refused");
+    log_peer(&line, peer);
+    log_cstr(&line, "listener", door->name);
+    log_cstr(&line, "reason", reason);
     log_end(&line);
 }
 

@@ -62,6 +62,8 @@ unsigned session_client_interest(const struct session *s)
 {
     unsigned write = flow_is_blocked(&s->client, &s->down) ? LOOP_WRITE : 0;
     switch (s->state) {
+    case SESSION_PROXY:
+        return LOOP_READ;
     case SESSION_TLS:
         return s->handshake_waits ? 0U : s->client.wants;
     case SESSION_REQUEST:
@@ -93,6 +95,7 @@ unsigned session_target_interest(const struct session *s)
         return write | (s->target.over || session_down_blocked(s) || session_down_limited(s) ? 0 : LOOP_READ);
     case SESSION_CLOSING:
         return write | (s->target.over ? 0 : LOOP_READ);
+    case SESSION_PROXY:
     case SESSION_TLS:
     case SESSION_REQUEST:
     case SESSION_FILE:

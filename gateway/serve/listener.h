@@ -12,7 +12,7 @@ struct listener {
     bool short_of; /* descriptors or memory, since a pause that was logged */
 };
 
-/* Begins to accept. False: the loop refuses. `door.name` and `door.tls` outlive the listener. */
+/* Begins to accept. False: the loop refuses. What `door` points to outlives the listener. */
 bool listener_start(struct listener *listener, struct relay *relay, struct relay_door door, int fd);
 
 /* Accepts no more; connections that wait in the socket's queue stay there. */

@@ -182,7 +182,7 @@ static int open_all(struct worker *w)
     w->relaying = true;
     for (; w->started < count; w->started++) {
         struct worker_socket *socket = &w->sockets[w->started];
-        struct relay_door door = {socket->bound, w->tls[w->started]};
+        struct relay_door door = {socket->bound, w->tls[w->started], &w->rules->listens[w->started]};
         if (!listener_start(&w->listeners[w->started], &w->relay, door, socket->fd)) {
             return cannot_run(w, "a listener cannot be watched");
         }

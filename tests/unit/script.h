@@ -90,6 +90,7 @@ struct bench {
     struct rules *rules;
     struct log log;
     struct relay_door door;
+    struct listen_rule listen; /* the door's */
     struct sock_peer peer;
     uint64_t now_ms;
     bool target_first; /* the target's events before the client's */

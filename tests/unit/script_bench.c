@@ -30,6 +30,7 @@ void bench_init_yaml(struct bench *b, const char *yaml)
     b->relay.dialer = &script_dialer;
     b->relay.now_ms = b->now_ms;
     b->door.name = "127.0.0.1:8080";
+    b->door.rule = &b->listen;
     b->peer = (struct sock_peer){.addr.bytes = {[10] = 0xFF, 0xFF, 10, 0, 0, 7}, .port = 5000};
 }
 

@@ -167,15 +167,18 @@ static void peers_as_text(void **state)
     (void)state;
     static const struct {
         uint8_t bytes[16];
+        uint16_t port;
         const char *text;
     } cases[] = {
-        {{[10] = 0xFF, [11] = 0xFF, [12] = 10, [15] = 1}, "10.0.0.1:5000"},
-        {{[15] = 1}, "[::1]:5000"},
-        {{0x20, 0x01, 0x0D, 0xB8, [15] = 7}, "[2001:db8::7]:5000"},
+        {{[10] = 0xFF, [11] = 0xFF, [12] = 10, [15] = 1}, 5000, "10.0.0.1:5000"},
+        {{[15] = 1}, 5000, "[::1]:5000"},
+        {{0x20, 0x01, 0x0D, 0xB8, [15] = 7}, 5000, "[2001:db8::7]:5000"},
+        {{[10] = 0xFF, [11] = 0xFF, [12] = 10, [15] = 1}, 0, "10.0.0.1"}, /* not known */
+        {{[15] = 1}, 0, "::1"},
     };
     char text[SOCK_TEXT_MAX];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct sock_peer peer = {.port = 5000};
+        struct sock_peer peer = {.port = cases[i].port};
         memcpy(peer.addr.bytes, cases[i].bytes, 16);
         sock_peer_format(&peer, text);
         assert_string_equal(text, cases[i].text);
