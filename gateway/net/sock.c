@@ -115,9 +115,18 @@ static int listen_unix(const struct endpoint *endpoint, char why[SOCK_TEXT_MAX])
     return listen(fd, BACKLOG) == 0 ? fd : fail(fd, why, "listen", errno);
 }
 
-static int listen_inet(const struct addrinfo *address, char why[SOCK_TEXT_MAX])
+static void share_port(int fd)
 {
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on); /* if not, sock_bind_beside fails */
+}
+
+/* A socket that is bound alone lets others in behind itself: so an address that another process has is still
+ * told as in use, though our own workers share it. */
+static int bind_inet(
+    const struct sockaddr *address, socklen_t len, enum sock_sharing sharing, char why[SOCK_TEXT_MAX])
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return fail(fd, why, "socket", errno);
     }
@@ -125,17 +134,51 @@ static int listen_inet(const struct addrinfo *address, char why[SOCK_TEXT_MAX])
     int off = 0;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     sock_no_delay(fd); /* what it accepts inherits it */
-    if (address->ai_family == AF_INET6) {
+    if (address->sa_family == AF_INET6) {
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off); /* [::] takes IPv4 as well */
     }
-    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0) {
+    if (sharing == SOCK_BESIDE) {
+        share_port(fd);
+    }
+    if (bind(fd, address, len) != 0) {
         return fail(fd, why, "bind", errno);
+    }
+    if (sharing == SOCK_ALONE) {
+        share_port(fd);
+    }
+    return fd;
+}
+
+int sock_bind_beside(int fd, char why[SOCK_TEXT_MAX])
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        return fail(-1, why, "getsockname", errno);
+    }
+    return bind_inet((const struct sockaddr *)&address, len, SOCK_BESIDE, why);
+}
+
+bool sock_begin(int fd, char why[SOCK_TEXT_MAX])
+{
+    if (listen(fd, BACKLOG) != 0) {
+        (void)snprintf(why, SOCK_TEXT_MAX, "listen: %s", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static int listen_inet(const struct addrinfo *address, enum sock_sharing sharing, char why[SOCK_TEXT_MAX])
+{
+    int fd = bind_inet(address->ai_addr, address->ai_addrlen, sharing, why);
+    if (fd < 0) {
+        return -1;
     }
     return listen(fd, BACKLOG) == 0 ? fd : fail(fd, why, "listen", errno);
 }
 
 /* Every address of the name in turn. */
-static int listen_name(const char *host, uint16_t port, char why[SOCK_TEXT_MAX])
+static int listen_name(const char *host, uint16_t port, enum sock_sharing sharing, char why[SOCK_TEXT_MAX])
 {
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
@@ -149,7 +192,7 @@ static int listen_name(const char *host, uint16_t port, char why[SOCK_TEXT_MAX])
     }
     int fd = -1;
     for (const struct addrinfo *at = found; at != NULL && fd < 0; at = at->ai_next) {
-        fd = listen_inet(at, why);
+        fd = listen_inet(at, sharing, why);
     }
     int err = errno;
     freeaddrinfo(found);
@@ -158,23 +201,24 @@ static int listen_name(const char *host, uint16_t port, char why[SOCK_TEXT_MAX])
 }
 
 /* Without a host: [::], which takes IPv4 as well, or 0.0.0.0 where there is no IPv6. */
-static int listen_host(const struct endpoint *endpoint, char why[SOCK_TEXT_MAX])
+static int listen_host(const struct endpoint *endpoint, enum sock_sharing sharing, char why[SOCK_TEXT_MAX])
 {
     if (endpoint->host[0] != '\0') {
-        return listen_name(endpoint->host, endpoint->port, why);
+        return listen_name(endpoint->host, endpoint->port, sharing, why);
     }
-    int fd = listen_name("::", endpoint->port, why);
+    int fd = listen_name("::", endpoint->port, sharing, why);
     bool no_ipv6 = fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL);
-    return no_ipv6 ? listen_name("0.0.0.0", endpoint->port, why) : fd;
+    return no_ipv6 ? listen_name("0.0.0.0", endpoint->port, sharing, why) : fd;
 }
 
-int sock_listen(const struct endpoint *endpoint, char bound[ENDPOINT_TEXT_MAX], char why[SOCK_TEXT_MAX])
+int sock_listen(const struct endpoint *endpoint, enum sock_sharing sharing, char bound[ENDPOINT_TEXT_MAX],
+    char why[SOCK_TEXT_MAX])
 {
     if (endpoint->kind == ENDPOINT_UNIX) {
         endpoint_format(endpoint, bound);
         return listen_unix(endpoint, why);
     }
-    int fd = listen_host(endpoint, why);
+    int fd = listen_host(endpoint, sharing, why);
     struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
     if (fd >= 0 && getsockname(fd, (struct sockaddr *)&address, &len) == 0) {

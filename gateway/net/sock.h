@@ -30,9 +30,19 @@ uint64_t sock_acked_bytes(int fd);
 /* How many bytes the kernel holds that the peer has not acknowledged (TCP) or not read (unix). */
 size_t sock_unacked_bytes(int fd);
 
+/* Who may listen on an address beside us: nobody, or other sockets of this process, which each have a queue
+ * of their own (SO_REUSEPORT). */
+enum sock_sharing { SOCK_ALONE, SOCK_BESIDE };
+
 /* A listening, non-blocking socket for `endpoint`; a name is looked up, and a file of a unix socket that
  * nobody listens on is replaced. -1: `why` says what is wrong (cap SOCK_TEXT_MAX). `bound` gets the address
  * in force, with the real port. */
-int sock_listen(const struct endpoint *endpoint, char bound[ENDPOINT_TEXT_MAX], char why[SOCK_TEXT_MAX]);
+int sock_listen(const struct endpoint *endpoint, enum sock_sharing sharing, char bound[ENDPOINT_TEXT_MAX],
+    char why[SOCK_TEXT_MAX]);
+
+/* Another socket on the address of the TCP listener `fd`, bound, but with no queue until sock_begin. -1: `why`
+ * says. */
+int sock_bind_beside(int fd, char why[SOCK_TEXT_MAX]);
+bool sock_begin(int fd, char why[SOCK_TEXT_MAX]) __attribute__((warn_unused_result));
 
 #endif

@@ -17,6 +17,11 @@ struct tls_server;
 struct tls_server *tls_server_new(bool tls13_only);
 void tls_server_free(struct tls_server *server);
 
+/* Session tickets are made with these keys and taken under them, so that others who share them resume the
+ * sessions. To be called before certificates are added; `tickets` outlives the server. */
+struct tls_tickets;
+void tls_server_share_tickets(struct tls_server *server, const struct tls_tickets *tickets);
+
 /* Which file of a pair is at fault. A key that does not belong to its certificate is. */
 enum tls_blamed { TLS_BLAMED_CERT, TLS_BLAMED_KEY };
 

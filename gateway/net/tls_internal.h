@@ -71,6 +71,13 @@ bool tls_pipe_settle(struct tls_pipe *pipe, bool keep);
 /* Sends what was kept: IO_OK when nothing is left, IO_WANT_WRITE, or IO_FAIL. */
 struct io_result tls_pipe_flush(struct tls_pipe *pipe);
 
+/* ---- tls_tickets.c */
+
+/* SSL_CTX_set_tlsext_ticket_key_evp_cb's callback, for those keys. */
+struct tls_tickets;
+int tls_tickets_use(const struct tls_tickets *tickets, unsigned char *name, unsigned char *iv,
+    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seals);
+
 /* ---- tls_transport.c */
 
 /* What every context of ours has: no compression, no renegotiation, no idle buffers. */

@@ -28,6 +28,9 @@ struct tls_server {
     int verify_mode;
     X509_STORE *client_authorities; /* NULL: clients are not asked */
     STACK_OF(X509_NAME) * client_authority_names;
+    unsigned char vouched[EVP_MAX_MD_SIZE]; /* what a resumed session was asked for: vouch */
+    unsigned vouched_len;
+    const struct tls_tickets *tickets; /* NULL: OpenSSL's own, of this process */
 };
 
 /* ---- The names in a certificate. */
@@ -222,9 +225,32 @@ static int choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
 
 /* ---- Contexts. */
 
+/* A session that resumes is not asked for its certificate again. So it only does where the same was asked
+ * for: the authorities themselves and whether one is required are the id of what a ticket belongs to. */
+static bool vouch(struct tls_server *server, const STACK_OF(X509) * authorities)
+{
+    static const char salt[] = "sluice";
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    bool fine = digest != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
+                EVP_DigestUpdate(digest, salt, sizeof salt) == 1 &&
+                EVP_DigestUpdate(digest, &server->verify_mode, sizeof server->verify_mode) == 1;
+    for (int i = 0; fine && i < sk_X509_num(authorities); i++) { /* -1 of none */
+        unsigned char one[EVP_MAX_MD_SIZE];
+        unsigned len = 0;
+        fine = X509_digest(sk_X509_value(authorities, i), EVP_sha256(), one, &len) == 1 &&
+               EVP_DigestUpdate(digest, one, len) == 1;
+    }
+    fine = fine && EVP_DigestFinal_ex(digest, server->vouched, &server->vouched_len) == 1;
+    EVP_MD_CTX_free(digest);
+    return fine;
+}
+
 static bool show_authorities(const struct tls_server *server, SSL_CTX *context)
 {
     SSL_CTX_set_verify(context, server->verify_mode, NULL);
+    if (SSL_CTX_set_session_id_context(context, server->vouched, server->vouched_len) != 1) {
+        return false;
+    }
     if (server->client_authorities == NULL) {
         return true;
     }
@@ -242,10 +268,22 @@ static bool show_authorities(const struct tls_server *server, SSL_CTX *context)
 static const char suites_1_3[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char suites_1_2[] = "ECDHE+AES128+AESGCM:ECDHE+AESGCM:ECDHE+CHACHA20";
 
+static int use_ticket_key(
+    SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seals)
+{
+    const struct tls_tickets *tickets = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    return tls_tickets_use(tickets, name, iv, cipher, mac, seals != 0);
+}
+
+static bool share_tickets(struct tls_server *server, SSL_CTX *context)
+{
+    return server->tickets == NULL ||
+           (SSL_CTX_set_app_data(context, (void *)(uintptr_t)server->tickets) == 1 &&
+               SSL_CTX_set_tlsext_ticket_key_evp_cb(context, use_ticket_key) == 1);
+}
+
 static SSL_CTX *context_new(struct tls_server *server)
 {
-    /* All contexts of a server share this, so that a ticket holds whichever of them SNI chooses. */
-    static const unsigned char session_id[] = "sluice";
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (context == NULL) {
         return NULL;
@@ -259,8 +297,7 @@ static SSL_CTX *context_new(struct tls_server *server)
     if (SSL_CTX_set_min_proto_version(context, server->tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(context, suites_1_3) != 1 ||
         SSL_CTX_set_cipher_list(context, suites_1_2) != 1 || SSL_CTX_set_num_tickets(context, 1) != 1 ||
-        SSL_CTX_set_session_id_context(context, session_id, sizeof session_id - 1) != 1 ||
-        !show_authorities(server, context)) {
+        !share_tickets(server, context) || !show_authorities(server, context)) {
         SSL_CTX_free(context);
         return NULL;
     }
@@ -341,8 +378,17 @@ struct tls_server *tls_server_new(bool tls13_only)
     if (server != NULL) {
         server->tls13_only = tls13_only;
         server->verify_mode = SSL_VERIFY_NONE;
+        if (!vouch(server, NULL)) {
+            free(server);
+            server = NULL;
+        }
     }
     return server;
+}
+
+void tls_server_share_tickets(struct tls_server *server, const struct tls_tickets *tickets)
+{
+    server->tickets = tickets;
 }
 
 void tls_server_free(struct tls_server *server)
@@ -397,8 +443,11 @@ bool tls_server_ask_client(
     }
     X509_STORE *store = tls_pem_store(certificates, ca_file, why);
     STACK_OF(X509_NAME) *names = store != NULL ? subjects(certificates) : NULL;
+    server->verify_mode = SSL_VERIFY_PEER | (require ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+    bool vouched = vouch(server, certificates);
     sk_X509_pop_free(certificates, X509_free);
-    if (names == NULL) {
+    if (names == NULL || !vouched) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
         X509_STORE_free(store);
         tls_pem_blame(why, ca_file, "no memory");
         return false;
@@ -407,7 +456,6 @@ bool tls_server_ask_client(
     sk_X509_NAME_pop_free(server->client_authority_names, X509_NAME_free);
     server->client_authorities = store;
     server->client_authority_names = names;
-    server->verify_mode = SSL_VERIFY_PEER | (require ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
     for (size_t i = 0; i < server->group_count; i++) {
         if (!show_authorities(server, server->groups[i].context)) {
             tls_pem_blame(why, ca_file, "no memory");

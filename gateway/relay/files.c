@@ -244,7 +244,7 @@ static void write_header(
 static void begin(struct session *s, const struct http_head *head, int fd, const struct file_facts *facts)
 {
     struct file_part part = choose_part(s, facts, head->method);
-    bool last = head->wants_close || s->relay->draining;
+    bool last = head->wants_close || s->relay->leaving;
     char array[HEADER_MAX];
     struct text header;
     text_init(&header, array, sizeof array);
@@ -331,7 +331,7 @@ void files_expired(struct session *s)
 /* Everything is sent: the connection waits for its next request, or ends. */
 static void finish(struct session *s)
 {
-    bool last = s->request->file.last || s->relay->draining;
+    bool last = s->request->file.last || s->relay->leaving;
     struct session_request *request = s->request;
     files_end(request);
     if (last) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 static const struct relay_dialer real_dialer = {dial_start, dial_cancel};
 
@@ -13,6 +14,16 @@ static void init_rows(struct relay *relay, const unsigned *rows)
         unsigned own = i < TALLY_ROWS ? i : TALLY_ROWS - 1;
         relay->rows[i] = &relay->census->own->rows[rows != NULL ? rows[i] : own];
     }
+}
+
+/* Ids need to differ between processes and runs, not to be secret. */
+static void seed_ids(struct relay *relay)
+{
+    uint32_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) {
+        seed = (uint32_t)clock_wall_ms() ^ (uint32_t)getpid() << 16;
+    }
+    relay->next_id = (uint64_t)seed << 32;
 }
 
 bool relay_init(struct relay *relay, const struct rules *rules, struct log *log, struct dial_host net,
@@ -31,18 +42,23 @@ bool relay_init(struct relay *relay, const struct rules *rules, struct log *log,
         (void)snprintf(why, TLS_WHY_MAX, "out of memory");
         fine = false;
     }
-    uint32_t seed = 0;
-    if (fine && getrandom(&seed, sizeof seed, 0) != sizeof seed) {
-        seed = (uint32_t)clock_wall_ms(); /* ids need to differ between runs, not to be secret */
-    }
-    relay->next_id = (uint64_t)seed << 32;
     if (fine) {
+        seed_ids(relay);
         init_rows(relay, rows);
     } else {
         relay_fini(relay);
         return false;
     }
     return true;
+}
+
+void relay_begin(struct relay *relay, struct dial_host net, const struct census *census, const unsigned *rows)
+{
+    relay->net = net;
+    relay->census = census;
+    init_rows(relay, rows);
+    seed_ids(relay);
+    relay_turn(relay, clock_now_ms());
 }
 
 void relay_fini(struct relay *relay)
@@ -94,14 +110,53 @@ static void drain(struct session *s)
     session_run(s);
 }
 
-void relay_drain(struct relay *relay)
+/* Each is taken from the front and put behind the others, so that every one has its turn once. */
+static void for_each(struct relay *relay, void (*act)(struct session *s))
 {
-    relay->draining = true;
-    /* Each is taken from the front and put behind the others, so that every one has its turn once. */
     for (uint64_t left = relay->connections; left > 0; left--) {
         struct session *s = CONTAINER_OF(relay->all.next, struct session, link);
         list_remove(&s->link);
         list_push_back(&relay->all, &s->link);
-        drain(s);
+        act(s);
     }
+}
+
+static void end_kept(struct session *s)
+{
+    if (s->state == SESSION_REQUEST && s->request != NULL && s->request->served &&
+        buf_len(&s->request->bytes) == 0) {
+        session_move(s, SESSION_DONE);
+        session_run(s);
+    }
+}
+
+void relay_leave(struct relay *relay)
+{
+    relay->leaving = true;
+    for_each(relay, end_kept);
+}
+
+void relay_refuse(struct relay *relay)
+{
+    relay->refusing = true;
+    relay_leave(relay);
+}
+
+static void hush(struct session *s)
+{
+    if (s->state == SESSION_REQUEST || s->state == SESSION_TLS) {
+        session_move(s, SESSION_DONE);
+        session_run(s);
+    }
+}
+
+void relay_hush(struct relay *relay)
+{
+    for_each(relay, hush);
+}
+
+void relay_drain(struct relay *relay)
+{
+    relay->leaving = relay->refusing = relay->draining = true;
+    for_each(relay, drain);
 }

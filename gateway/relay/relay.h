@@ -50,7 +50,9 @@ struct relay {
     uint8_t *scratch;     /* RELAY_HEADROOM + RELAY_READ_MAX bytes; in use only within a step */
     uint64_t next_id;     /* a random start in the upper half, a count in the lower */
     uint64_t connections; /* length of `all` */
-    bool draining;
+    bool leaving;         /* no more is accepted: kept connections end with the answer under way */
+    bool refusing;        /* and new sessions get 503 */
+    bool draining;        /* and those that there were have ended */
 };
 
 /* `rules`, `log`, `net` and `census` outlive the relay. `rows` has each route's row of the tally by its
@@ -58,6 +60,10 @@ struct relay {
  * TLS files cannot be used (`why` says). */
 bool relay_init(struct relay *relay, const struct rules *rules, struct log *log, struct dial_host net,
     const struct census *census, const unsigned *rows, char why[TLS_WHY_MAX]);
+
+/* For a process that was forked from the one that called relay_init: what each has for itself. */
+void relay_begin(
+    struct relay *relay, struct dial_host net, const struct census *census, const unsigned *rows);
 
 /* Ends every session at once, without a word. */
 void relay_fini(struct relay *relay);
@@ -74,6 +80,15 @@ void relay_turn(struct relay *relay, uint64_t now_ms);
 
 /* Steps the sessions that poll would not wake; true when some are left for the next turn. */
 bool relay_run_again(struct relay *relay);
+
+/* No more will be accepted: connections that were kept for another request end. */
+void relay_leave(struct relay *relay);
+
+/* The same, and new sessions are refused with 503. */
+void relay_refuse(struct relay *relay);
+
+/* Closes connections whose request has not come. */
+void relay_hush(struct relay *relay);
 
 /* Ends every session with 1012 `drain`, and refuses new ones with 503. */
 void relay_drain(struct relay *relay);

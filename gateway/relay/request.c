@@ -63,7 +63,7 @@ void request_done(struct session *s)
 static void accept_upgrade(struct session *s, const struct http_head *head, struct slice subprotocol)
 {
     char accept_key[DIGEST_ACCEPT_LEN + 1];
-    if (s->relay->draining) {
+    if (s->relay->refusing) {
         request_refuse(s, 503, cause_phrase(CAUSE_DRAIN), NULL);
         return;
     }

@@ -128,3 +128,12 @@ void faults_print(struct faults *f, const char *file, FILE *out)
         fprintf(out, "%s: there are more faults than memory to tell them\n", prefix);
     }
 }
+
+void faults_line(const struct fault *fault, const char *file, char *out, size_t cap)
+{
+    if (fault->at.line == 0) {
+        (void)snprintf(out, cap, "%s: %s", file, fault->text);
+    } else {
+        (void)snprintf(out, cap, "%s:%u:%u: %s", file, fault->at.line, fault->at.column, fault->text);
+    }
+}

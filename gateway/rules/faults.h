@@ -32,4 +32,7 @@ void faults_warn(struct faults *f, struct place at, const char *key, const char 
  */
 void faults_print(struct faults *f, const char *file, FILE *out);
 
+/* One of them as such a line, without its end; cut where it is longer than `cap`. */
+void faults_line(const struct fault *fault, const char *file, char *out, size_t cap);
+
 #endif

@@ -9,6 +9,18 @@ bool control_pair(int ends[2])
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0;
 }
 
+void control_set_name(struct control_message *message, const char *name)
+{
+    size_t len = strnlen(name, sizeof message->name - 1);
+    memcpy(message->name, name, len);
+    message->name[len] = '\0';
+}
+
+bool control_is_name(const struct control_message *message, const char *name)
+{
+    return strncmp(message->name, name, sizeof message->name - 1) == 0;
+}
+
 /* Room for one descriptor, aligned as the kernel wants it. */
 union control_room {
     char bytes[CMSG_SPACE(sizeof(int))];

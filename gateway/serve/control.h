@@ -48,8 +48,12 @@ struct control_message {
     uint64_t request; /* the answer carries it back */
     uint64_t count;
     struct control_filter filter;
-    char name[CONTROL_NAME_MAX]; /* CONTROL_REVOKE: the file, for its diagnostics */
+    char name[CONTROL_NAME_MAX]; /* of the configuration (CONTROL_REVOKE) or of the log (CONTROL_LOG), cut */
 };
+
+/* `name` of a message. */
+void control_set_name(struct control_message *message, const char *name);
+bool control_is_name(const struct control_message *message, const char *name);
 
 /* Both ends non-blocking and close-on-exec. False: errno says why. */
 bool control_pair(int ends[2]);

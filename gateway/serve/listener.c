@@ -3,8 +3,9 @@
 #include <string.h>
 
 enum {
-    BATCH = 64,     /* accepted in one turn, so that a storm leaves sessions their share */
-    PAUSE_MS = 100, /* without descriptors: until sessions have ended */
+    BATCH = 64,       /* accepted in one turn, so that a storm leaves sessions their share */
+    QUEUE_MAX = 8192, /* more than a queue holds: a storm does not keep a listener from closing */
+    PAUSE_MS = 100,   /* without descriptors: until sessions have ended */
 };
 
 static bool wait_for_clients(struct listener *listener)
@@ -51,24 +52,45 @@ static bool is_passing(int err)
            err == EHOSTDOWN || err == ENONET || err == EHOSTUNREACH || err == ENETUNREACH || err == EPERM;
 }
 
+enum accepted { ACCEPTED, ACCEPTED_NONE, ACCEPT_FAILED };
+
+static enum accepted accept_one(struct listener *listener)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    int fd = accept4(listener->watch.fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        struct sock_peer peer = sock_peer_from(&address);
+        listener->short_of = false;
+        relay_accept(listener->relay, &listener->door, fd, &peer);
+        return ACCEPTED;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        return ACCEPTED_NONE;
+    }
+    return is_passing(errno) ? ACCEPTED : ACCEPT_FAILED;
+}
+
 static void clients_wait(struct loop_watch *watch, unsigned ready)
 {
     (void)ready;
     struct listener *listener = CONTAINER_OF(watch, struct listener, watch);
     for (int i = 0; i < BATCH; i++) {
-        struct sockaddr_storage address = {0};
-        socklen_t len = sizeof address;
-        int fd = accept4(watch->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            struct sock_peer peer = sock_peer_from(&address);
-            listener->short_of = false;
-            relay_accept(listener->relay, &listener->door, fd, &peer);
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        switch (accept_one(listener)) {
+        case ACCEPTED:
+            break;
+        case ACCEPTED_NONE:
             return;
-        } else if (!is_passing(errno)) {
+        case ACCEPT_FAILED:
             pause_accepting(listener, errno);
             return;
         }
+    }
+}
+
+void listener_empty(struct listener *listener)
+{
+    for (int i = 0; i < QUEUE_MAX && accept_one(listener) == ACCEPTED; i++) {
     }
 }
 

@@ -15,6 +15,9 @@ struct listener {
 /* Begins to accept. False: the loop refuses. What `door` points to outlives the listener. */
 bool listener_start(struct listener *listener, struct relay *relay, struct relay_door door, int fd);
 
+/* Takes what waits in the socket's queue now, as far as there is room for it. */
+void listener_empty(struct listener *listener);
+
 /* Accepts no more; connections that wait in the socket's queue stay there. */
 void listener_stop(struct listener *listener);
 

@@ -1,18 +1,12 @@
 /* The command line. */
-#include "net/sock.h"
 #include "rules/load.h"
 #include "serve/check.h"
 #include "serve/ctl.h"
 #include "serve/explain.h"
-#include "serve/log_open.h"
-#include "serve/worker.h"
+#include "serve/supervisor.h"
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 static const char usage[] =
     "usage: sluice [-c FILE]                   run in the foreground\n"
@@ -36,85 +30,16 @@ static int usage_error(const char *what, const char *which)
     return EXIT_USAGE;
 }
 
-/* Two descriptors a session: take as many as we may have. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit); /* else the old limit stays: accepting pauses at it */
-    }
-}
-
-static int bind_all(const struct rules *rules, struct worker_socket *sockets)
-{
-    for (size_t i = 0; i < rules->listen_count; i++) {
-        char why[SOCK_TEXT_MAX];
-        sockets[i].fd = sock_listen(&rules->listens[i].address, sockets[i].bound, why);
-        if (sockets[i].fd < 0) {
-            char address[ENDPOINT_TEXT_MAX];
-            sockets[i].bound[0] = '\0';
-            endpoint_format(&rules->listens[i].address, address);
-            (void)fprintf(stderr, "sluice: cannot listen on %s: %s\n", address, why);
-            return EXIT_CANNOT_RUN;
-        }
-    }
-    return EXIT_FINE;
-}
-
-static void unbind_all(const struct rules *rules, const struct worker_socket *sockets)
-{
-    for (size_t i = 0; i < rules->listen_count; i++) {
-        if (sockets[i].fd >= 0) {
-            close(sockets[i].fd);
-        }
-        if (sockets[i].bound[0] != '\0' && rules->listens[i].address.kind == ENDPOINT_UNIX) {
-            (void)unlink(rules->listens[i].address.path); /* gone already: as well */
-        }
-    }
-}
-
-static int serve(const struct rules *rules)
-{
-    struct log log;
-    char why[LOG_OPEN_WHY_MAX];
-    bool opened = log_open(&log, rules, NULL, why);
-    if (why[0] != '\0') {
-        (void)fprintf(stderr, "sluice: %s\n", why);
-    }
-    if (!opened) {
-        return EXIT_CANNOT_RUN;
-    }
-    struct worker_socket *sockets = calloc(rules->listen_count, sizeof *sockets);
-    int status = EXIT_CANNOT_RUN;
-    if (sockets != NULL) {
-        for (size_t i = 0; i < rules->listen_count; i++) {
-            sockets[i].fd = -1;
-        }
-        status = bind_all(rules, sockets);
-        if (status == EXIT_FINE) {
-            status = worker_run(rules, &log, sockets);
-        }
-        unbind_all(rules, sockets);
-    }
-    free(sockets);
-    log_fini(&log);
-    return status;
-}
-
-/* Prints what is wrong with the rules (`rules` is then NULL), or serves by them. */
-static int run(struct rules *rules, struct faults *faults, const char *source)
+/* Prints what is wrong with the rules (`rules` is then NULL), or serves by them; `file` is where a reload
+ * reads them again. */
+static int run(struct rules *rules, struct faults *faults, const char *source, const char *file)
 {
     faults_print(faults, source, stderr);
     faults_fini(faults);
     if (rules == NULL) {
         return EXIT_USAGE;
     }
-    worker_block_signals();
-    raise_descriptor_limit();
-    int status = serve(rules);
-    rules_free(rules);
-    return status;
+    return supervisor_run(rules, file);
 }
 
 static int run_file(const char *file)
@@ -122,7 +47,7 @@ static int run_file(const char *file)
     struct faults faults;
     faults_init(&faults);
     struct rules *rules = rules_load_file(file, &faults);
-    return run(rules, &faults, file);
+    return run(rules, &faults, file, file);
 }
 
 static int run_arguments(const char *listen, const char *target)
@@ -130,7 +55,7 @@ static int run_arguments(const char *listen, const char *target)
     struct faults faults;
     faults_init(&faults);
     struct rules *rules = rules_from_arguments(listen, target, &faults);
-    return run(rules, &faults, "sluice");
+    return run(rules, &faults, "sluice", NULL);
 }
 
 enum { OPTION_VERSION = 256, OPTION_ORIGIN, OPTION_SUBPROTOCOL, OPTION_FROM };

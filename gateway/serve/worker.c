@@ -1,30 +1,32 @@
 #include "serve/worker.h"
 #include "base/clock.h"
+#include "serve/control.h"
 #include "serve/listener.h"
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { RESOLVER_THREADS = 4 };
+enum {
+    RESOLVER_THREADS = 4,
+    GRACE_MS = 1000, /* a drain gives connections that were just taken this long for their request */
+};
 
 struct worker {
-    const struct rules *rules;
+    struct generation *generation;
+    struct worker_seat seat;
+    struct board_slot *slot;
     struct log *log;
+    struct relay *relay;
     struct loop *loop;
     struct wheel wheel;
     struct resolver *resolver;
-    struct census *census;
-    struct relay relay;
-    struct worker_socket *sockets; /* [listen_count] */
-    struct tls_server **tls;       /* [listen_count]; NULL: plain */
-    struct listener *listeners;    /* [listen_count] */
-    size_t started;                /* listeners that accept */
-    struct loop_watch signals;
-    bool relaying; /* `relay` is there */
-    bool stopping;
+    struct loop_watch control;
+    struct wheel_timer grace;
+    struct listener *listeners; /* [listener_count] */
+    unsigned *listens;          /* [listener_count]: which of the rules each is of */
+    size_t listener_count;
+    bool closing; /* accepts no more: ends with its last connection */
+    bool orphaned;
     bool stop_now;
 };
 
@@ -37,104 +39,147 @@ static int cannot_run(struct worker *w, const char *what)
     return EXIT_CANNOT_RUN;
 }
 
-static int bad_tls(const struct worker *w, struct place at, const char *why)
+/* ---- Accepting, and its end. */
+
+static void close_listener(struct listener *listener)
 {
-    (void)fprintf(stderr, "%s:%u:%u: %s\n", w->rules->file, at.line, at.column, why);
-    return EXIT_USAGE;
+    if (listener->watch.fd >= 0) {
+        listener_stop(listener);
+        close(listener->watch.fd);
+        listener->watch.fd = -1;
+    }
 }
 
-static int open_tls(struct worker *w, size_t index, const struct listen_tls_rule *rule)
+/* Where no other process holds the socket, connections that come now are refused rather than left waiting. */
+static void stop_accepting(struct worker *w)
 {
-    char why[TLS_WHY_MAX];
-    enum tls_blamed blamed;
-    struct tls_server *server = tls_server_new(rule->min_version == TLS_MIN_1_3);
-    w->tls[index] = server;
-    if (server == NULL) {
-        return cannot_run(w, "TLS: out of memory");
+    w->closing = true;
+    for (size_t i = 0; i < w->listener_count; i++) {
+        close_listener(&w->listeners[i]);
     }
-    for (size_t i = 0; i < rule->certificate_count; i++) {
-        const struct certificate_rule *pair = &rule->certificates[i];
-        if (!tls_server_add_certificate(server, pair->cert, pair->key, why, &blamed)) {
-            return bad_tls(w, blamed == TLS_BLAMED_KEY ? pair->key_at : pair->cert_at, why);
+}
+
+/* The address is given up, and nobody else will take what waits there. */
+static void finish_listener(struct worker *w, uint32_t listen)
+{
+    for (size_t i = 0; i < w->listener_count; i++) {
+        if (w->listens[i] == listen && w->listeners[i].watch.fd >= 0) {
+            listener_empty(&w->listeners[i]);
+            close_listener(&w->listeners[i]);
         }
     }
-    bool require = rule->client_auth == CLIENT_AUTH_REQUIRE;
-    if (rule->client_ca != NULL && !tls_server_ask_client(server, rule->client_ca, require, why)) {
-        return bad_tls(w, rule->client_ca_at, why);
-    }
-    return EXIT_FINE;
 }
 
-/* Connections that would come now are refused by the system rather than left in a queue. */
-static void stop_listening(struct worker *w)
+static void drain(struct worker *w)
 {
-    while (w->started > 0) {
-        w->started--;
-        listener_stop(&w->listeners[w->started]);
-        close(w->sockets[w->started].fd);
-        w->sockets[w->started].fd = -1;
+    for (uint32_t i = 0; !w->relay->refusing && i < w->listener_count; i++) {
+        finish_listener(w, w->listens[i]);
+    }
+    stop_accepting(w);
+    relay_refuse(w->relay);
+    wheel_arm(&w->wheel, &w->grace, clock_now_ms() + GRACE_MS);
+}
+
+static void grace_over(struct wheel_timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    struct worker *w = CONTAINER_OF(timer, struct worker, grace);
+    relay_hush(w->relay);
+}
+
+/* ---- What the supervisor says. */
+
+/* The lines of an old file are not lost: log_adopt_fd takes the new one between two lines. */
+static void adopt_log(struct worker *w, const struct control_message *message, int fd)
+{
+    const struct rules *rules = w->generation->rules;
+    bool ours = fd >= 0 && rules->log_output == LOG_OUTPUT_FILE && control_is_name(message, rules->log_file);
+    if (ours) {
+        log_adopt_fd(w->log, fd);
+    } else if (fd >= 0) {
+        close(fd);
     }
 }
 
-static void log_no_reload(struct worker *w)
+/* Without a supervisor nobody ends us but by a signal. */
+static void be_orphaned(struct worker *w)
 {
     struct log_line line;
-    log_begin(&line, w->log, LOG_WARNING, "not_reloaded");
-    log_cstr(
-        &line, "reason", "this version does not reload; restart it to have it read the configuration again");
+    sigset_t ending;
+    w->orphaned = true;
+    log_begin(&line, w->log, LOG_WARNING, "orphaned");
+    log_u64(&line, "pid", (uint64_t)getpid());
+    log_u64(&line, "sessions", tally_read(&w->generation->census.own->sessions));
     log_end(&line);
+    loop_forget(w->loop, &w->control);
+    stop_accepting(w);
+    relay_leave(w->relay);
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    (void)sigprocmask(SIG_UNBLOCK, &ending, NULL);
 }
 
-/* The first signal lets sessions say goodbye; the second does not wait for them. */
-static void signal_came(struct loop_watch *watch, unsigned ready)
+/* `fd` is used up. */
+static void obey(struct worker *w, const struct control_message *message, int fd)
+{
+    switch (message->kind) {
+    case CONTROL_RETIRE:
+        stop_accepting(w);
+        relay_leave(w->relay);
+        break;
+    case CONTROL_FINISH:
+        finish_listener(w, message->slot);
+        break;
+    case CONTROL_DRAIN:
+        drain(w);
+        break;
+    case CONTROL_END:
+        stop_accepting(w);
+        relay_drain(w->relay);
+        break;
+    case CONTROL_STOP:
+        w->stop_now = true;
+        break;
+    case CONTROL_LOG:
+        adopt_log(w, message, fd);
+        return;
+    case CONTROL_REVOKE:
+    case CONTROL_ADMIN:
+    case CONTROL_READY:
+    case CONTROL_WORKER:
+    case CONTROL_LIST:
+    case CONTROL_KILL:
+    case CONTROL_LISTED:
+    case CONTROL_KILLED:
+        break;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static void supervisor_speaks(struct loop_watch *watch, unsigned ready)
 {
     (void)ready;
-    struct worker *w = CONTAINER_OF(watch, struct worker, signals);
-    struct signalfd_siginfo info;
-    if (read(watch->fd, &info, sizeof info) != sizeof info) {
-        return;
+    struct worker *w = CONTAINER_OF(watch, struct worker, control);
+    while (!w->orphaned && !w->stop_now) {
+        struct control_message message;
+        int fd;
+        switch (control_receive(watch->fd, &message, &fd)) {
+        case CONTROL_GOT:
+            obey(w, &message, fd);
+            break;
+        case CONTROL_NOTHING:
+            return;
+        case CONTROL_CLOSED:
+            be_orphaned(w);
+            break;
+        }
     }
-    if (info.ssi_signo == SIGHUP) {
-        log_no_reload(w);
-        return;
-    }
-    w->stop_now = w->stopping;
-    if (w->stopping) {
-        return;
-    }
-    w->stopping = true;
-    struct log_line line;
-    log_begin(&line, w->log, LOG_INFO, "stopping");
-    log_u64(&line, "sessions", tally_read(&w->census->own->sessions));
-    log_end(&line);
-    stop_listening(w);
-    relay_drain(&w->relay);
 }
 
-static void signals_of_worker(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-}
-
-void worker_block_signals(void)
-{
-    sigset_t set;
-    signals_of_worker(&set);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL); /* also for the threads that start later */
-    (void)signal(SIGPIPE, SIG_IGN);
-}
-
-static bool watch_signals(struct worker *w)
-{
-    sigset_t set;
-    signals_of_worker(&set);
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    loop_watch_init(&w->signals, fd, signal_came);
-    return fd >= 0 && loop_want(w->loop, &w->signals, LOOP_READ);
-}
+/* ---- Beginning and end. */
 
 static enum loop_kind loop_kind_of(enum poller_choice choice)
 {
@@ -149,122 +194,107 @@ static enum loop_kind loop_kind_of(enum poller_choice choice)
     return LOOP_AUTO;
 }
 
-static int open_all(struct worker *w)
+static size_t count_listeners(const struct worker *w)
 {
-    size_t count = w->rules->listen_count;
-    wheel_init(&w->wheel, clock_now_ms());
-    w->loop = loop_new(loop_kind_of(w->rules->poller));
-    w->tls = calloc(count, sizeof *w->tls);
-    w->listeners = calloc(count, sizeof *w->listeners);
-    if (w->loop == NULL || w->tls == NULL || w->listeners == NULL || !watch_signals(w)) {
-        return cannot_run(w, "out of memory or descriptors");
+    size_t count = 0;
+    for (size_t i = 0; i < w->generation->rules->listen_count; i++) {
+        count += w->generation->entries[i]->count;
     }
-    for (size_t i = 0; i < count; i++) {
-        int status = w->rules->listens[i].tls != NULL ? open_tls(w, i, w->rules->listens[i].tls) : EXIT_FINE;
-        if (status != EXIT_FINE) {
-            return status;
+    return count;
+}
+
+static bool start_listeners(struct worker *w, unsigned listen)
+{
+    const struct generation *g = w->generation;
+    const struct socket_entry *entry = g->entries[listen];
+    struct relay_door door = {entry->bound, g->tls[listen], &g->rules->listens[listen]};
+    for (size_t i = 0; i < entry->count; i++) {
+        if (!sockets_is_served(entry, i, w->seat.share)) {
+            continue;
+        }
+        size_t at = w->listener_count++;
+        w->listens[at] = listen;
+        if (!listener_start(&w->listeners[at], w->relay, door, entry->fds[i])) {
+            return false;
         }
     }
+    return true;
+}
+
+static int begin(struct worker *w)
+{
+    struct generation *g = w->generation;
+    size_t listeners = count_listeners(w);
+    wheel_init(&w->wheel, clock_now_ms());
+    wheel_timer_init(&w->grace, grace_over);
+    w->loop = loop_new(loop_kind_of(g->rules->poller));
+    w->listeners = calloc(listeners, sizeof *w->listeners);
+    w->listens = calloc(listeners, sizeof *w->listens);
+    if (w->loop == NULL || w->listeners == NULL || w->listens == NULL) {
+        return cannot_run(w, "out of memory or descriptors");
+    }
+    loop_watch_init(&w->control, w->seat.control, supervisor_speaks);
     w->resolver = resolver_new(w->loop, RESOLVER_THREADS);
-    if (w->resolver == NULL) {
+    if (w->resolver == NULL || !loop_want(w->loop, &w->control, LOOP_READ)) {
         return cannot_run(w, "look-up: out of memory or descriptors");
     }
-    w->census = census_new_alone();
-    if (w->census == NULL) {
-        return cannot_run(w, "out of memory");
-    }
-    char why[TLS_WHY_MAX];
+    board_census(w->seat.board, w->seat.slot, &g->census);
+    w->log->lost_total = &g->census.own->log_lost;
     struct dial_host net = {w->loop, &w->wheel, w->resolver};
-    if (!relay_init(&w->relay, w->rules, w->log, net, w->census, NULL, why)) {
-        (void)fprintf(stderr, "%s: %s\n", w->rules->file, why);
-        return EXIT_USAGE;
-    }
-    w->relaying = true;
-    for (; w->started < count; w->started++) {
-        struct worker_socket *socket = &w->sockets[w->started];
-        struct relay_door door = {socket->bound, w->tls[w->started], &w->rules->listens[w->started]};
-        if (!listener_start(&w->listeners[w->started], &w->relay, door, socket->fd)) {
+    relay_begin(w->relay, net, &g->census, g->rows);
+    for (unsigned i = 0; i < g->rules->listen_count; i++) {
+        if (!start_listeners(w, i)) {
             return cannot_run(w, "a listener cannot be watched");
         }
     }
-    return EXIT_FINE;
+    struct control_message ready = {.kind = CONTROL_READY, .slot = w->seat.slot};
+    return control_send(w->seat.control, &ready, -1) ? EXIT_FINE : cannot_run(w, "the supervisor is gone");
 }
 
-static void close_all(struct worker *w)
+static void end(struct worker *w)
 {
-    stop_listening(w);
-    if (w->relaying) {
-        relay_fini(&w->relay);
+    stop_accepting(w);
+    if (w->loop != NULL) {
+        relay_fini(w->relay);
+        w->generation->relay_opened = false;
+        wheel_cancel(&w->grace);
+        loop_forget(w->loop, &w->control);
     }
-    census_free_alone(w->census);
+    (void)log_tell_lost(w->log);
     transport_thread_fini();
     resolver_free(w->resolver);
-    for (size_t i = 0; w->tls != NULL && i < w->rules->listen_count; i++) {
-        tls_server_free(w->tls[i]);
-    }
-    if (w->loop != NULL && w->signals.ready != NULL) {
-        loop_forget(w->loop, &w->signals);
-        close(w->signals.fd);
-    }
     loop_free(w->loop);
-    free(w->tls);
     free(w->listeners);
-}
-
-static void log_ready(struct worker *w)
-{
-    struct log_line line;
-    char array[LOG_LINE_MAX];
-    struct text listen;
-    text_init(&listen, array, sizeof array);
-    for (size_t i = 0; i < w->rules->listen_count; i++) {
-        text_addf(&listen, "%s%s", i == 0 ? "" : ",", w->sockets[i].bound);
-    }
-    log_begin(&line, w->log, LOG_INFO, "ready");
-    log_cstr(&line, "version", SLUICE_VERSION);
-    log_str(&line, "listen", text_slice(&listen));
-    log_cstr(&line, "poller", w->rules->poller == POLLER_AUTO ? "auto" : loop_engine(w->loop));
-    log_end(&line);
-}
-
-/* A session has two descriptors. */
-static void check_descriptors(struct worker *w)
-{
-    struct rlimit limit;
-    uint64_t wanted = w->rules->sessions_max;
-    if (wanted == SIZE_OFF || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= 2 * wanted) {
-        return;
-    }
-    struct log_line line;
-    log_begin(&line, w->log, LOG_WARNING, "few_descriptors");
-    log_cstr(
-        &line, "reason", "each session takes two: raise the limit of descriptors, or lower limits.sessions");
-    log_u64(&line, "descriptors", limit.rlim_cur);
-    log_u64(&line, "sessions", wanted);
-    log_end(&line);
+    free(w->listens);
+    close(w->seat.control);
 }
 
 static void turn(struct worker *w, bool again)
 {
-    loop_wait(w->loop, again ? 0 : wheel_timeout_ms(&w->wheel, clock_now_ms(), -1));
-    relay_turn(&w->relay, clock_now_ms());
+    int most_ms = w->seat.wakeup_ms > 0 ? (int)w->seat.wakeup_ms : -1;
+    loop_wait(w->loop, again ? 0 : wheel_timeout_ms(&w->wheel, clock_now_ms(), most_ms));
+    relay_turn(w->relay, clock_now_ms());
+    atomic_store_explicit(&w->slot->turned_ms, w->relay->now_ms, memory_order_relaxed);
     loop_dispatch(w->loop);
-    wheel_run(&w->wheel, w->relay.now_ms);
+    wheel_run(&w->wheel, w->relay->now_ms);
 }
 
-int worker_run(const struct rules *rules, struct log *log, struct worker_socket *sockets)
+int worker_run(struct generation *generation, struct worker_seat seat)
 {
-    struct worker w = {.rules = rules, .log = log, .sockets = sockets};
-    int status = open_all(&w);
-    if (status == EXIT_FINE) {
-        check_descriptors(&w);
-        log_ready(&w);
-    }
+    struct worker w = {
+        .generation = generation,
+        .seat = seat,
+        .slot = &seat.board->head->slots[seat.slot],
+        .log = &generation->log,
+        .relay = &generation->relay,
+    };
+    log_forked(w.log);
+    int status = begin(&w);
     bool again = false;
-    while (status == EXIT_FINE && !w.stop_now && !(w.stopping && w.relay.connections == 0)) {
+    while (status == EXIT_FINE && !w.stop_now && !(w.closing && w.relay->connections == 0)) {
         turn(&w, again);
-        again = relay_run_again(&w.relay);
+        again = relay_run_again(w.relay);
     }
-    close_all(&w);
+    end(&w);
     return status;
 }

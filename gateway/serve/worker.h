@@ -1,24 +1,21 @@
-/* One worker: a loop, its listeners and its sessions, until it is told to stop. It neither reads the
- * configuration nor binds, so that another process can do both and hand it the sockets. */
+/* One worker: a process forked by the supervisor, with a loop, its listeners and its sessions. It reads no
+ * configuration (but to revoke) and binds nothing; what it does next the supervisor tells it over a control
+ * pair. Signals leave it alone, as long as there is a supervisor. */
 #ifndef SLUICE_SERVE_WORKER_H
 #define SLUICE_SERVE_WORKER_H
 
-#include "base/log.h"
-#include "rules/rules.h"
+#include "serve/generation.h"
 
-enum { EXIT_FINE = 0, EXIT_CANNOT_RUN = 1, EXIT_USAGE = 2 };
-
-struct worker_socket {
-    int fd;                        /* listening, non-blocking; -1 once the worker has closed it */
-    char bound[ENDPOINT_TEXT_MAX]; /* the address in force */
+struct worker_seat {
+    struct board *board;
+    unsigned slot;
+    struct sockets_share share;
+    int control;        /* the supervisor is at the other end */
+    uint64_t wakeup_ms; /* its loop turns at least this often, for the watchdog; 0: when there is work */
 };
 
-/* Keeps the signals that worker_run waits for, so that none of them ends the process before. */
-void worker_block_signals(void);
-
-/* Serves on sockets[i] what rules->listens[i] says, logs `ready`, and returns an exit status: when SIGTERM or
- * SIGINT came and the sessions have ended (or at a second signal), or at once when it cannot run. The sockets
- * are closed as soon as no more is accepted. */
-int worker_run(const struct rules *rules, struct log *log, struct worker_socket *sockets);
+/* Serves the generation as who it is, until it is told to end and its sessions have, or the supervisor is
+ * gone and they have. Answers an exit status. */
+int worker_run(struct generation *generation, struct worker_seat seat) __attribute__((warn_unused_result));
 
 #endif

@@ -422,7 +422,7 @@ def test_target_not_text(relay, target):
 
 
 def test_drain(pair):
-    pair = pair()
+    pair = pair(more="timeouts: {drain: 1ms}")
     gateway = pair.relay.gateway
     gateway.terminate()
     got, code, reason = pair.client.take_closing()

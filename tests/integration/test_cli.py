@@ -333,7 +333,7 @@ def test_address_of_another_machine(config):
 def test_restart_at_once_on_the_same_port(start, target):
     """Connections in TIME_WAIT do not keep the address."""
     server = target().serve(echo)
-    first = start(f'listen: {{address: 127.0.0.1:0}}\nroutes: {{target: "{server.url}"}}\n')
+    first = start(f'listen: {{address: 127.0.0.1:0}}\ntimeouts: {{drain: 1ms}}\nroutes: {{target: "{server.url}"}}\n')
     client = first.connect().upgrade()
     first.terminate()
     assert client.take_closing()[1] == 1012
@@ -355,7 +355,7 @@ def test_second_signal_ends_at_once(start, target):
     """The first waits for a client that has not ended; the second does not."""
     server = target().serve(echo)
     gateway = start(
-        f'listen: {{address: 127.0.0.1:0}}\ntimeouts: {{close: 1h}}\nroutes: {{target: "{server.url}"}}\n'
+        f'listen: {{address: 127.0.0.1:0}}\ntimeouts: {{close: 1h, drain: 1ms}}\nroutes: {{target: "{server.url}"}}\n'
     )
     client = gateway.connect().upgrade()
     gateway.terminate()

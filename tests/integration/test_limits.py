@@ -1,5 +1,8 @@
 """limits.sessions, and running out of descriptors."""
 
+import os
+import resource
+
 import pytest
 from lib.checks import close_reason, logged_end, refusal_logged, refused
 from lib.env import SCALE, UNDER_VALGRIND
@@ -144,8 +147,11 @@ def test_overload(start, target, on_unreachable):
         listen: {{address: 127.0.0.1:0}}
         routes: {{on_unreachable: {on_unreachable}, target: "{server.url}"}}
         """
-    quiet = start(yaml).descriptors()
-    gateway = start(yaml, nofile=quiet + 1)
+    gateway = start(yaml)
+    (worker,) = gateway.workers()
+    used = {int(one) for one in os.listdir(f"/proc/{worker}/fd")}
+    most = [one for one in range(len(used) + 2) if one not in used][1]  # so that there is room for one more
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (most, most))
     client = gateway.connect()
     if on_unreachable == "close":
         client.upgrade()

@@ -135,7 +135,9 @@ def test_waiting_to_reset_does_not_spin(relay, target, says):
 
 def test_stopping_does_not_wait_for_a_client_that_trickles(relay, target):
     server = target()
-    gateway = relay.start(f'- {{name: drip, timeouts: {{close: 400ms}}, target: "{server.url}"}}')
+    gateway = relay.start(
+        f'- {{name: drip, timeouts: {{close: 400ms}}, target: "{server.url}"}}', "timeouts: {drain: 1ms}"
+    )
     client = relay.connect(rcvbuf=4096).upgrade()
     end = server.accept()
     end.raw.settimeout(0.3)

@@ -52,7 +52,7 @@ static int start(void **state)
     int ends[2];
     rules = (struct rules){.admin = {.on = true}};
     log_init(&quiet, LOG_ERROR, LOG_TEXT);
-    listening = sock_listen(&any, bound, why);
+    listening = sock_listen(&any, SOCK_ALONE, bound, why);
     if (!board_init(&board) || listening < 0 || !control_pair(ends)) {
         return -1;
     }

@@ -205,7 +205,7 @@ static void test_what_a_session_counts(void **state)
     assert_int_equal(1, tally_read(&row->target_failed));
     assert_int_equal(1, tally_read(&row->ended[CAUSE_TARGET_TIMEOUT]));
     assert_int_equal(1, observations(&row->connect));
-    b.relay.draining = true;
+    b.relay.refusing = true;
     ask(503);
     uint64_t refused = 0;
     for (unsigned i = 0; i < TALLY_STATUSES; i++) {

@@ -66,7 +66,7 @@ static void a_file_that_nobody_listens_on_is_replaced(void **state)
     char bound[ENDPOINT_TEXT_MAX];
     char why[SOCK_TEXT_MAX] = "";
     for (int round = 0; round < 2; round++) { /* the second finds the first one's file */
-        int fd = sock_listen(&endpoint, bound, why);
+        int fd = sock_listen(&endpoint, SOCK_ALONE, bound, why);
         assert_true(fd >= 0);
         assert_string_equal(bound + 5, path);
         int client = connect_unix();
@@ -83,9 +83,9 @@ static void a_file_that_somebody_listens_on_stays(void **state)
     struct endpoint endpoint = unix_endpoint();
     char bound[ENDPOINT_TEXT_MAX];
     char why[SOCK_TEXT_MAX] = "";
-    int first = sock_listen(&endpoint, bound, why);
+    int first = sock_listen(&endpoint, SOCK_ALONE, bound, why);
     assert_true(first >= 0);
-    assert_int_equal(sock_listen(&endpoint, bound, why), -1);
+    assert_int_equal(sock_listen(&endpoint, SOCK_ALONE, bound, why), -1);
     assert_string_equal(why, "bind: Address already in use");
     int client = connect_unix();
     assert_true(client >= 0);
@@ -111,7 +111,7 @@ static void a_full_backlog_is_in_use(void **state)
         count++;
     }
     assert_in_range(count, 1, 3); /* the next one was turned away */
-    assert_int_equal(sock_listen(&endpoint, bound, why), -1);
+    assert_int_equal(sock_listen(&endpoint, SOCK_ALONE, bound, why), -1);
     assert_string_equal(why, "bind: Address already in use");
     while (count > 0) {
         close(clients[--count]);
@@ -131,7 +131,7 @@ static void a_file_that_is_no_socket_stays(void **state)
     assert_non_null(out);
     assert_true(fputs("mine", out) >= 0);
     assert_int_equal(fclose(out), 0);
-    assert_int_equal(sock_listen(&endpoint, bound, why), -1);
+    assert_int_equal(sock_listen(&endpoint, SOCK_ALONE, bound, why), -1);
     assert_string_equal(why, "bind: Address already in use");
     FILE *in = fopen(path, "r");
     assert_non_null(in);
@@ -148,15 +148,15 @@ static void an_address_in_use_is_told(void **state)
     char again[ENDPOINT_TEXT_MAX];
     char why[SOCK_TEXT_MAX] = "";
     const char *fault = "";
-    int fd = sock_listen(&endpoint, bound, why);
+    int fd = sock_listen(&endpoint, SOCK_ALONE, bound, why);
     assert_true(fd >= 0);
     assert_true(endpoint_parse(slice_from(bound), &endpoint, &fault)); /* the port in force */
     assert_string_equal(endpoint.host, "127.0.0.1");
     assert_int_not_equal(endpoint.port, 0);
-    assert_int_equal(sock_listen(&endpoint, again, why), -1);
+    assert_int_equal(sock_listen(&endpoint, SOCK_ALONE, again, why), -1);
     assert_string_equal(why, "bind: Address already in use");
     close(fd);
-    fd = sock_listen(&endpoint, again, why);
+    fd = sock_listen(&endpoint, SOCK_ALONE, again, why);
     assert_true(fd >= 0);
     assert_string_equal(again, bound);
     close(fd);
@@ -238,7 +238,7 @@ static void closed_with_and_without_reset(void **state)
     struct endpoint endpoint = {.kind = ENDPOINT_INET, .host = "127.0.0.1"};
     char bound[ENDPOINT_TEXT_MAX];
     char why[SOCK_TEXT_MAX] = "";
-    int listener = sock_listen(&endpoint, bound, why);
+    int listener = sock_listen(&endpoint, SOCK_ALONE, bound, why);
     assert_true(listener >= 0);
     struct sockaddr_storage address;
     socklen_t len = sizeof address;

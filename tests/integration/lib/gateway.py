@@ -74,15 +74,33 @@ def run_sluice(*args, cwd=None, **kwargs):
     )
 
 
+def children(pid, name):
+    """Processes of `pid` that call themselves `name`, the youngest last."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            text = Path(f"/proc/{entry}/stat").read_text(encoding="latin-1") if entry.isdigit() else ""
+        except OSError:
+            continue  # it has just ended
+        comm, _, rest = text.partition(" (")[2].rpartition(") ")
+        fields = rest.split()
+        if comm == name and int(fields[1]) == pid and fields[0] != "Z":
+            found.append((int(fields[19]), int(entry)))
+    return [one for _, one in sorted(found)]
+
+
 class Gateway:
-    """`arguments` in place of a configuration starts the form without a file; `nofile` bounds its descriptors.
+    """A configuration that does not say how many workers there are gets one, so that a test sees all sessions
+    of it in one process. `env` adds to the environment. `arguments` in place of a configuration starts the form without a file; `nofile` bounds its descriptors.
     Without `wait_ready` (where the log does not say so) the addresses are the test's own affair."""
 
-    def __init__(self, folder, yaml=None, *, arguments=None, nofile=None, wait_ready=True):
+    def __init__(
+        self, folder, yaml=None, *, arguments=None, nofile=None, wait_ready=True, env=None, pass_fds=(), before=None
+    ):
         self.folder = Path(folder)
         if arguments is None:
             self.file = self.folder / "sluice.yaml"
-            self.file.write_text(yaml, encoding="utf-8")
+            self.write(yaml)
             arguments = ["-c", str(self.file)]
         command = [str(SLUICE), *arguments]
         if UNDER_VALGRIND:
@@ -94,17 +112,20 @@ class Gateway:
         def limit():
             if nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
+            if before:
+                before()
 
         # pylint: disable=subprocess-popen-preexec-fn
         self.process = subprocess.Popen(
             command,
             cwd=self.folder,
             # Where no name server answers, a look-up still fails soon.
-            env={**os.environ, "RES_OPTIONS": "timeout:1 attempts:1"},
+            env={**os.environ, "RES_OPTIONS": "timeout:1 attempts:1", **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            preexec_fn=limit if nofile else None,
+            preexec_fn=limit if nofile or before else None,
+            pass_fds=pass_fds,
         )
         self.changed = threading.Condition()
         self.lines = []
@@ -125,6 +146,12 @@ class Gateway:
             self.stopped = True
             raise
         self.addresses = self.ready["listen"].split(",")
+
+    def write(self, yaml):
+        """The configuration that it starts with, or has from its next reload on."""
+        if not re.search(r"^(workers:|\{)", yaml, re.MULTILINE):
+            yaml = yaml.rstrip("\n") + "\nworkers: 1\n"
+        self.file.write_text(yaml, encoding="utf-8")
 
     # The log
 
@@ -210,20 +237,46 @@ class Gateway:
 
     @property
     def pid(self):
+        """The process that was started: it listens to signals, and relays nothing."""
         return self.process.pid
 
-    def rss_bytes(self):
-        for line in Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines():
+    def workers(self):
+        return children(self.pid, "sluice worker")
+
+    @staticmethod
+    def _rss_bytes(pid):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("no VmRSS")
 
+    def supervisor_rss_bytes(self):
+        return self._rss_bytes(self.pid)
+
+    def rss_bytes(self):
+        """Of its workers, as are the next two."""
+        return sum(self._rss_bytes(pid) for pid in self.workers())
+
     def cpu_seconds(self):
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="latin-1").rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        ticks = 0
+        for pid in self.workers():
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.workers())
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def reload(self, yaml=None):
+        """Has it read its configuration (or this one) again, and waits until that went well."""
+        before = len(self.events("reloaded"))
+        if yaml is not None:
+            self.write(yaml)
+        self.signal(signal.SIGHUP)
+        return self.wait_event("reloaded", before + 1)
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
