@@ -175,14 +175,15 @@ deps: ## installs what building, running and testing need (Debian and its kin)
 		python3-pytest-xdist python3-yaml python3-jsonschema
 
 .PHONY: deps-ci
-deps-ci: deps ## and what CI adds: the second compiler, sanitizers, linters, valgrind
-	$(APT_INSTALL) clang libclang-rt-dev clang-format clang-tidy cppcheck valgrind
+deps-ci: deps ## and what CI adds: the second compiler, sanitizers, linters, valgrind, programs that contrib/ has files for
+	$(APT_INSTALL) clang libclang-rt-dev clang-format clang-tidy cppcheck valgrind \
+		systemd logrotate haproxy nginx-light
 
 .PHONY: deps-e2e
 deps-e2e: deps ## and what make e2e needs: a browser, noVNC, a VNC server, sshd, databases, other people's clients
 	$(APT_INSTALL) chromium novnc tigervnc-standalone-server xterm fonts-dejavu-core openssh-server openssh-client \
 		python3-websockets node-ws nodejs redis-server redis-tools postgresql postgresql-client \
-		mosquitto mosquitto-clients
+		mosquitto mosquitto-clients haproxy nginx-light
 
 .PHONY: bench-deps
 bench-deps: deps ## and the peers that make bench measures beside it

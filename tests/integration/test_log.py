@@ -193,6 +193,29 @@ def test_level(start, keep, tmp_path):
     assert {one["level"] for one in gateway.log} == {"warning"}
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_rate(start, keep, target, form):
+    """Lines that come faster are left out and told of, however many processes write; errors never are."""
+    gateway = start(
+        f"""
+        listen: {{address: 127.0.0.1:0}}
+        log: {{format: {form}, rate: 20/h}}
+        routes: {{path: /x, target: "{target().url}"}}
+        """
+    )
+    asked = 50
+    for _ in range(asked):
+        client = keep(gateway.connect())
+        assert client.ask(request("/nowhere")).status == 404
+        client.close()
+    gateway.stop()
+    left_out = gateway.events("log_lost")
+    assert {(one["reason"], one["level"]) for one in left_out} == {("rate", "warning")}
+    written = [one for one in gateway.log if one["event"] != "log_lost"]
+    assert len(written) == 20
+    assert sum(int(one["lines"]) for one in left_out) >= asked - 20
+
+
 def test_file(start, target, tmp_path):
     """Relative to the configuration, and not for everybody to read."""
     server = target().serve(echo)
