@@ -25,7 +25,7 @@ void pool_fini(struct pool *pool)
 
 #else
 
-enum { BLOCK_BYTES = 16 * 1024 };
+enum { BLOCK_BYTES = 64 * 1024 - 32 };
 
 struct pool_block {
     struct pool_block *next;

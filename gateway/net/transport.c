@@ -5,10 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct io_result transport_send(int fd, const void *from, size_t len)
+static struct io_result send_with(int fd, const void *from, size_t len, int flags)
 {
     for (;;) {
-        ssize_t n = send(fd, from, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send(fd, from, len, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
             return (struct io_result){IO_OK, (size_t)n, 0};
         }
@@ -19,6 +19,11 @@ struct io_result transport_send(int fd, const void *from, size_t len)
             return (struct io_result){IO_FAIL, 0, errno};
         }
     }
+}
+
+struct io_result transport_send(int fd, const void *from, size_t len)
+{
+    return send_with(fd, from, len, 0);
 }
 
 static struct io_result receive(int fd, void *to, size_t cap, int flags)
@@ -59,28 +64,19 @@ void transport_close_fd(int fd, bool reset)
     close(fd);
 }
 
-struct plain {
-    struct transport transport;
-    int err; /* of the last IO_FAIL */
-};
-
 /* Every session has one or two, and they are small. */
-static _Thread_local struct pool plains = {.object_bytes = sizeof(struct plain)};
+static _Thread_local struct pool plains = {.object_bytes = sizeof(struct transport)};
 
 void transport_thread_fini(void)
 {
     pool_fini(&plains);
-}
-
-static struct plain *plain_of(struct transport *t)
-{
-    return (struct plain *)(void *)t;
+    splice_thread_fini();
 }
 
 static struct io_result plain_noted(struct transport *t, struct io_result result)
 {
     if (result.status == IO_FAIL) {
-        plain_of(t)->err = result.err;
+        t->err = (uint16_t)result.err;
     }
     return result;
 }
@@ -99,6 +95,21 @@ static struct io_result plain_read(struct transport *t, void *to, size_t cap)
 static struct io_result plain_write(struct transport *t, const void *from, size_t len)
 {
     return plain_noted(t, transport_send(t->fd, from, len));
+}
+
+static struct io_result plain_read_pipe(struct transport *t, struct splice_pipe *pipe, size_t cap)
+{
+    return plain_noted(t, splice_from(pipe, t->fd, cap));
+}
+
+static struct io_result plain_write_head(struct transport *t, const void *from, size_t len)
+{
+    return plain_noted(t, send_with(t->fd, from, len, MSG_MORE));
+}
+
+static struct io_result plain_write_pipe(struct transport *t, struct splice_pipe *pipe)
+{
+    return plain_noted(t, splice_to(pipe, t->fd));
 }
 
 static struct io_result plain_shutdown(struct transport *t)
@@ -123,8 +134,7 @@ static void plain_close(struct transport *t, bool reset)
 
 static const char *plain_fault(const struct transport *t)
 {
-    const struct plain *plain = (const struct plain *)(const void *)t;
-    return plain->err == 0 ? "" : strerror(plain->err);
+    return t->err == 0 ? "" : strerror(t->err);
 }
 
 static const struct transport_ops plain_ops = {
@@ -136,15 +146,17 @@ static const struct transport_ops plain_ops = {
     .pending = plain_none,
     .unsent = plain_none,
     .close = plain_close,
+    .read_pipe = plain_read_pipe,
+    .write_head = plain_write_head,
+    .write_pipe = plain_write_pipe,
     .fault = plain_fault,
 };
 
 struct transport *transport_plain_new(int fd)
 {
-    struct plain *plain = pool_take(&plains);
-    if (plain == NULL) {
-        return NULL;
+    struct transport *plain = pool_take(&plains);
+    if (plain != NULL) {
+        *plain = (struct transport){.ops = &plain_ops, .fd = fd};
     }
-    plain->transport = (struct transport){.ops = &plain_ops, .fd = fd};
-    return &plain->transport;
+    return plain;
 }

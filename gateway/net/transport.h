@@ -10,6 +10,7 @@
 
 #include "base/slice.h"
 #include "net/io.h"
+#include "net/splice.h"
 
 struct transport;
 
@@ -33,6 +34,13 @@ struct transport_ops {
     size_t (*unsent)(const struct transport *t);
     /* Closes the descriptor and frees the transport. With `reset` the peer sees RST in place of FIN. */
     void (*close)(struct transport *t, bool reset);
+    /* ---- Past this process, by splice(2); NULL where the bytes must be seen (TLS). */
+    /* As read, into an empty pipe. */
+    struct io_result (*read_pipe)(struct transport *t, struct splice_pipe *pipe, size_t cap);
+    /* As write; more follows at once, and the kernel may wait for it. */
+    struct io_result (*write_head)(struct transport *t, const void *from, size_t len);
+    /* As write, of what the pipe holds. */
+    struct io_result (*write_pipe)(struct transport *t, struct splice_pipe *pipe);
     /* A phrase for the last IO_FAIL, "" where there is none; lives as long as the transport. */
     const char *(*fault)(const struct transport *t);
 };
@@ -42,6 +50,7 @@ struct transport {
     const struct transport_ops *ops;
     int fd;
     bool reset; /* the peer has reset it, and the kernel, having told so once, will tell of an end in order */
+    uint16_t err; /* of a plain one's last IO_FAIL */
 };
 
 /* Over a connected, non-blocking socket, which it owns from now on. NULL when there is no memory (the socket

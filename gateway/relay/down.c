@@ -1,4 +1,5 @@
-/* Target to client: what one read brings is one message, its header written just in front, sent at once. */
+/* Target to client: what one read brings is one message, its header written just in front, sent at once. Of a
+ * stream between plain sockets only the header is written here, and splice(2) sends the rest behind it. */
 #include "proto/ws_close.h"
 #include "relay/session.h"
 #include <string.h>
@@ -52,6 +53,12 @@ static bool cut_text(struct session *s, uint8_t **bytes, size_t *n)
     return true;
 }
 
+static void count(struct session *s, size_t n)
+{
+    s->down.bytes += n;
+    tally_add(&session_row(s)->down_bytes, n);
+}
+
 static void send_message(struct session *s, uint8_t *bytes, size_t n)
 {
     bool text = s->route->messages == MESSAGES_TEXT;
@@ -63,8 +70,7 @@ static void send_message(struct session *s, uint8_t *bytes, size_t n)
     if (n == 0) {
         return;
     }
-    s->down.bytes += n;
-    tally_add(&session_row(s)->down_bytes, n);
+    count(s, n);
     size_t header = ws_frame_write_before(bytes, text ? WS_TEXT : WS_BINARY, n);
     closing_client_write(s, flow_write(&s->client, &s->down, bytes - header, header + n));
 }
@@ -89,32 +95,86 @@ static bool may_read(const struct session *s)
                s->target.io->ops->pending(s->target.io) > 0);
 }
 
-/* One read and what it brings. True when it was filled to the brim. */
-static bool read_once(struct session *s, size_t cap)
+/* What a read says that brought nothing. */
+static void read_nothing(struct session *s, enum io_status status)
 {
-    uint8_t *bytes = s->relay->scratch + RELAY_HEADROOM;
-    struct io_result result = s->target.io->ops->read(s->target.io, bytes, cap);
-    switch (result.status) {
+    switch (status) {
     case IO_OK:
-        if (s->rate != NULL) {
-            rate_take(&s->rate->down, result.n, s->relay->now_ms);
-        }
-        send_message(s, bytes, result.n);
-        return result.n == cap;
+        break;
     case IO_WANT_READ:
     case IO_WANT_WRITE:
         if (s->target.hung_up) { /* it takes nothing and has nothing more to say */
             target_ended(s, false);
         }
-        return false;
+        break;
     case IO_EOF:
         target_ended(s, !s->target.reset);
-        return false;
+        break;
     case IO_FAIL:
         target_ended(s, false);
+        break;
+    }
+}
+
+/* One read and what it brings. True when it was filled to the brim. */
+static bool read_once(struct session *s, size_t cap)
+{
+    uint8_t *bytes = s->relay->scratch + RELAY_HEADROOM;
+    struct io_result result = s->target.io->ops->read(s->target.io, bytes, cap);
+    if (result.status != IO_OK) {
+        read_nothing(s, result.status);
         return false;
     }
-    return false;
+    if (s->rate != NULL) {
+        rate_take(&s->rate->down, result.n, s->relay->now_ms);
+    }
+    send_message(s, bytes, result.n);
+    return result.n == cap;
+}
+
+/* Text must be seen, to be validated; and what is held back to a rate is no stream. */
+static bool may_splice(const struct session *s, size_t cap)
+{
+    return flow_is_stream(&s->down, cap) && s->rate == NULL && !s->relay->cannot_splice &&
+           s->route->messages != MESSAGES_TEXT && s->target.io->ops->read_pipe != NULL &&
+           s->client.io->ops->write_pipe != NULL;
+}
+
+static struct splice_pipe *take_pipe(struct session *s)
+{
+    bool opened;
+    struct splice_pipe *pipe = splice_pipe_take(&opened);
+    if (opened) {
+        session_log_pipe_opened(s, pipe);
+    }
+    return pipe;
+}
+
+/* The same, past this process. */
+static bool splice_once(struct session *s, size_t cap)
+{
+    struct splice_pipe *pipe = take_pipe(s);
+    if (pipe == NULL) {
+        return read_once(s, cap);
+    }
+    struct io_result result = s->target.io->ops->read_pipe(s->target.io, pipe, cap);
+    if (result.status != IO_OK) {
+        splice_pipe_give(pipe);
+        s->relay->cannot_splice = splice_is_unable(&result);
+        if (s->relay->cannot_splice) {
+            return read_once(s, cap);
+        }
+        read_nothing(s, result.status);
+        return false;
+    }
+    uint8_t head[WS_SERVER_HEADER_MAX];
+    size_t len = ws_frame_write_before(head + sizeof head, WS_BINARY, result.n);
+    s->payload_ms = s->relay->now_ms;
+    count(s, result.n);
+    s->relay->spliced_bytes += result.n;
+    flow_stream_read(&s->down, result.n);
+    closing_client_write(s, flow_write_pipe(&s->client, &s->down, head + sizeof head - len, len, pipe));
+    return result.n == cap;
 }
 
 void down_step(struct session *s)
@@ -133,7 +193,11 @@ void down_step(struct session *s)
     if (s->rate != NULL) {
         cap = rate_allows(&s->rate->down, cap, s->relay->now_ms);
     }
-    if (may_read(s) && read_once(s, cap) && !session_down_blocked(s)) {
+    if (!may_read(s)) {
+        return;
+    }
+    bool filled = may_splice(s, cap) ? splice_once(s, cap) : read_once(s, cap);
+    if (filled && !session_down_blocked(s)) {
         flow_read_filled(&s->down);
     }
 }

@@ -1,8 +1,9 @@
 /* Bytes to a side: what it does not take is kept, and that is the whole of back-pressure. */
 #include "relay/session.h"
 #include <errno.h>
+#include <stdlib.h>
 
-enum { READ_FIRST = 64 * 1024, READ_LEAST = 16 * 1024 };
+enum { READ_FIRST = 64 * 1024, READ_LEAST = 16 * 1024, STREAM_LEAST = 32 * 1024 };
 
 size_t flow_read_bytes(const struct session_flow *flow, size_t max_bytes)
 {
@@ -22,11 +23,28 @@ static void read_less(struct session_flow *flow)
     flow->read_bytes = (uint32_t)(n > READ_LEAST ? n : READ_LEAST);
 }
 
+bool flow_is_stream(const struct session_flow *flow, size_t cap)
+{
+    return flow->read_bytes == RELAY_READ_MAX && cap >= STREAM_LEAST;
+}
+
+void flow_stream_read(struct session_flow *flow, size_t n)
+{
+    if (n < STREAM_LEAST) {
+        read_less(flow);
+    }
+}
+
+size_t flow_kept_bytes(const struct session_flow *flow)
+{
+    return buf_len(&flow->kept) + (flow->pipe != SPLICE_NONE ? splice_pipe_of(flow->pipe)->held_bytes : 0);
+}
+
 bool flow_is_blocked(const struct session_side *sink, const struct session_flow *flow)
 {
     /* To one that is lost nothing waits, whatever its transport still holds. */
     return sink->io != NULL && !flow->sink_told &&
-           (buf_len(&flow->kept) > 0 || sink->io->ops->unsent(sink->io) > 0);
+           (buf_len(&flow->kept) > 0 || flow->pipe != SPLICE_NONE || sink->io->ops->unsent(sink->io) > 0);
 }
 
 /* A socket that was reset says so once, to whoever asks first. EPIPE says only that it takes nothing more:
@@ -55,6 +73,63 @@ enum flow_status flow_write(struct session_side *sink, struct session_flow *flow
     return FLOW_BLOCKED;
 }
 
+static void give_pipe(struct session_flow *flow)
+{
+    if (flow->pipe != SPLICE_NONE) {
+        splice_pipe_give(splice_pipe_of(flow->pipe));
+        flow->pipe = SPLICE_NONE;
+    }
+}
+
+/* A sink that cannot be spliced to has it written. */
+static enum flow_status write_out(struct session_side *sink, struct session_flow *flow)
+{
+    struct splice_pipe *pipe = splice_pipe_of(flow->pipe);
+    size_t n = pipe->held_bytes;
+    uint8_t *bytes = malloc(n);
+    bool whole = bytes != NULL && splice_empty(pipe, bytes);
+    if (whole) {
+        give_pipe(flow);
+    }
+    enum flow_status status = whole ? flow_write(sink, flow, bytes, n) : FLOW_NO_MEMORY;
+    free(bytes);
+    return status;
+}
+
+static enum flow_status flush_pipe(struct session_side *sink, struct session_flow *flow)
+{
+    struct splice_pipe *pipe = splice_pipe_of(flow->pipe);
+    struct io_result result = sink->io->ops->write_pipe(sink->io, pipe);
+    if (result.status == IO_FAIL) {
+        return splice_is_unable(&result) ? write_out(sink, flow) : broken(sink, &result);
+    }
+    if (pipe->held_bytes > 0) {
+        return FLOW_BLOCKED;
+    }
+    give_pipe(flow);
+    return FLOW_CLEAR;
+}
+
+enum flow_status flow_write_pipe(struct session_side *sink, struct session_flow *flow, const void *head,
+    size_t n, struct splice_pipe *pipe)
+{
+    const uint8_t *bytes = head;
+    flow->pipe = splice_handle_of(pipe);
+    struct io_result result = sink->io->ops->write_head(sink->io, bytes, n);
+    if (result.status != IO_OK && result.status != IO_WANT_WRITE) {
+        return broken(sink, &result);
+    }
+    size_t taken = result.status == IO_OK ? result.n : 0;
+    if (taken < n && !buf_append(&flow->kept, bytes + taken, n - taken)) {
+        return FLOW_NO_MEMORY;
+    }
+    enum flow_status status = taken < n ? FLOW_BLOCKED : flush_pipe(sink, flow);
+    if (status == FLOW_BLOCKED) {
+        read_less(flow);
+    }
+    return status;
+}
+
 enum flow_status flow_flush(struct session_side *sink, struct session_flow *flow)
 {
     struct io_result result = sink->io->ops->flush(sink->io);
@@ -70,6 +145,9 @@ enum flow_status flow_flush(struct session_side *sink, struct session_flow *flow
     }
     switch (result.status) {
     case IO_OK:
+        if (flow->pipe != SPLICE_NONE) {
+            return flush_pipe(sink, flow);
+        }
         return flow_is_blocked(sink, flow) ? FLOW_BLOCKED : FLOW_CLEAR;
     case IO_WANT_READ:
     case IO_WANT_WRITE:
@@ -84,6 +162,12 @@ enum flow_status flow_flush(struct session_side *sink, struct session_flow *flow
 void flow_drop(const struct session_side *sink, struct session_flow *flow)
 {
     size_t unsent = sink->io != NULL && !flow->sink_told ? sink->io->ops->unsent(sink->io) : 0;
-    flow->undelivered += (uint32_t)(buf_len(&flow->kept) + unsent);
+    flow->undelivered += (uint32_t)(flow_kept_bytes(flow) + unsent);
+    flow_fini(flow);
+}
+
+void flow_fini(struct session_flow *flow)
+{
     buf_fini(&flow->kept);
+    give_pipe(flow);
 }

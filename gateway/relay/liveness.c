@@ -26,7 +26,7 @@ static bool passed(uint64_t since_ms, uint64_t span_ms, uint64_t now_ms)
 static uint64_t taken(const struct session_side *side, const struct session_flow *flow)
 {
     uint64_t acked = sock_acked_bytes(side->io->fd);
-    return acked != 0 ? acked : flow->bytes - buf_len(&flow->kept) - sock_unacked_bytes(side->io->fd);
+    return acked != 0 ? acked : flow->bytes - flow_kept_bytes(flow) - sock_unacked_bytes(side->io->fd);
 }
 
 void liveness_mark(struct session *s)

@@ -7,6 +7,7 @@
 #include "base/pool.h"
 #include "net/dial.h"
 #include "net/sock.h"
+#include "net/splice.h"
 #include "relay/census.h"
 #include "relay/targets.h"
 #include "rules/rules.h"
@@ -44,15 +45,17 @@ struct relay {
     uint64_t now_ms;          /* read once a turn */
     unsigned handshakes_left; /* in this turn */
     const struct relay_dialer *dialer;
-    struct pool pool;     /* of sessions */
-    struct list all;      /* every session */
-    struct list again;    /* those with bytes that poll will not announce */
-    uint8_t *scratch;     /* RELAY_HEADROOM + RELAY_READ_MAX bytes; in use only within a step */
-    uint64_t next_id;     /* a random start in the upper half, a count in the lower */
-    uint64_t connections; /* length of `all` */
-    bool leaving;         /* no more is accepted: kept connections end with the answer under way */
-    bool refusing;        /* and new sessions get 503 */
-    bool draining;        /* and those that there were have ended */
+    struct pool pool;       /* of sessions */
+    struct list all;        /* every session */
+    struct list again;      /* those with bytes that poll will not announce */
+    uint8_t *scratch;       /* RELAY_HEADROOM + RELAY_READ_MAX bytes; in use only within a step */
+    uint64_t next_id;       /* a random start in the upper half, a count in the lower */
+    uint64_t connections;   /* length of `all` */
+    bool leaving;           /* no more is accepted: kept connections end with the answer under way */
+    bool refusing;          /* and new sessions get 503 */
+    bool draining;          /* and those that there were have ended */
+    bool cannot_splice;     /* the kernel has refused it */
+    uint64_t spliced_bytes; /* of downloads, past this process */
 };
 
 /* `rules`, `log`, `net` and `census` outlive the relay. `rows` has each route's row of the tally by its

@@ -118,8 +118,8 @@ static void session_free(struct session *s)
     /* Its time was up before it could be told. A FIN would pass what it has for the whole. */
     session_close_side(s, &s->target, closing_resets_target(s) || s->up.undelivered > 0);
     request_free(s);
-    buf_fini(&s->up.kept);
-    buf_fini(&s->down.kept);
+    flow_fini(&s->up);
+    flow_fini(&s->down);
     buf_fini(&s->pongs);
     ws_message_fini(&s->message);
     free(s->rate);

@@ -45,14 +45,16 @@ struct session_side {
     bool reset;    /* a write has told so, and with that the kernel has forgotten it: a read will say EOF */
 };
 
-/* One direction. `kept` is what the sink would not take: while there is any, the source is not read. */
+/* One direction. `kept`, and behind it `pipe`, is what the sink would not take: while there is any, the
+ * source is not read. */
 struct session_flow {
     struct buf kept;
-    uint64_t bytes;       /* payload handed to the sink */
-    uint32_t undelivered; /* of it, with frame headers: not taken before the sink was lost */
-    uint32_t read_bytes;  /* how much the source is asked for at once */
-    bool source_ended;    /* no more payload will come, or none is wanted */
-    bool sink_told;       /* the sink knows that the flow is over, or can be told nothing any more */
+    uint64_t bytes;           /* payload handed to the sink */
+    uint32_t undelivered;     /* of it, with frame headers: not taken before the sink was lost */
+    uint32_t read_bytes;      /* how much the source is asked for at once */
+    bool source_ended;        /* no more payload will come, or none is wanted */
+    bool sink_told;           /* the sink knows that the flow is over, or can be told nothing any more */
+    uint8_t pipe;             /* a splice_handle; SPLICE_NONE while it would hold nothing */
 };
 
 /* A file on its way to the client. */
@@ -102,8 +104,8 @@ struct session {
     uint8_t tail[4];                 /* the beginning of a character of the target's */
     uint8_t tail_len;
 
-    enum session_state state;
-    enum cause cause; /* from CLOSING on, where has_cause */
+    enum session_state state : 8;
+    enum cause cause : 8; /* from CLOSING on, where has_cause */
     bool has_cause;   /* false in CLOSING: a refusal or the end of a files connection */
     enum session_place place : 8;
     bool client_counted;  /* among its client's */
@@ -126,9 +128,9 @@ struct session {
     uint64_t heard_ms;    /* the client's last byte */
     uint64_t payload_ms;  /* the last payload, either way */
     uint64_t pinged_ms;   /* our ping that waits for any byte; 0: none */
-    uint64_t client_mark; /* how much each side's system had taken, when `marked` */
-    uint64_t target_mark;
-    uint64_t taken_mark; /* how much the client's system had taken when pinged */
+    uint32_t client_mark; /* how much each side's system had taken, when `marked` */
+    uint32_t target_mark;
+    uint32_t taken_mark; /* how much the client's system had taken when pinged */
 };
 
 /* ---- session.c: the lifecycle. */
@@ -232,14 +234,25 @@ enum flow_status flow_write(struct session_side *sink, struct session_flow *flow
     __attribute__((warn_unused_result));
 enum flow_status flow_flush(struct session_side *sink, struct session_flow *flow)
     __attribute__((warn_unused_result));
+/* A message that the pipe holds, with its header before it; the pipe is the flow's from now on. */
+enum flow_status flow_write_pipe(struct session_side *sink, struct session_flow *flow, const void *head,
+    size_t n, struct splice_pipe *pipe) __attribute__((warn_unused_result));
+/* How much waits here. */
+size_t flow_kept_bytes(const struct session_flow *flow);
 /* How much to ask the source for: a lot while the sink takes all of it at once, since the system calls are
  * the price of relaying; little once it does not, so that a slow session keeps little. Never above
  * `max_bytes`. */
 size_t flow_read_bytes(const struct session_flow *flow, size_t max_bytes);
 /* A read was filled to the brim, and the sink has taken it. */
 void flow_read_filled(struct session_flow *flow);
+/* The source gives, and the sink takes, as much as one read can bring, and `cap` lets it bring enough: what
+ * splice(2) is for. */
+bool flow_is_stream(const struct session_flow *flow, size_t cap);
+/* A stream's read brought `n` bytes: with few it is none any more. */
+void flow_stream_read(struct session_flow *flow, size_t n);
 /* Gives up what is kept: the sink is lost, or its time is up. */
 void flow_drop(const struct session_side *sink, struct session_flow *flow);
+void flow_fini(struct session_flow *flow);
 bool flow_is_blocked(const struct session_side *sink, const struct session_flow *flow);
 
 /* ---- up.c, down.c: the two pumps. */
@@ -299,6 +312,8 @@ void session_log_proxy_refused(
 void session_log_tls_failed(const struct session *s, const char *reason);
 /* A file that was promised and not sent to its end. */
 void session_log_file_cut(const struct session *s, const char *reason);
+/* A pipe was opened for a stream; at `debug`. */
+void session_log_pipe_opened(const struct session *s, const struct splice_pipe *pipe);
 void session_log_target_failed(const struct session *s, enum cause cause, const char *detail);
 /* It was reached behind so many failures in a row. */
 void session_log_target_back(const struct session *s, uint32_t failures);

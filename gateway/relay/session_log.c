@@ -133,6 +133,15 @@ void session_log_proxy_refused(
     log_end(&line);
 }
 
+void session_log_pipe_opened(const struct session *s, const struct splice_pipe *pipe)
+{
+    struct log_line line;
+    log_begin(&line, s->relay->log, LOG_DEBUG, "pipe_opened");
+    log_id(&line, s);
+    log_u64(&line, "cap_bytes", pipe->cap_bytes);
+    log_end(&line);
+}
+
 void session_log_tls_failed(const struct session *s, const char *reason)
 {
     struct log_line line;

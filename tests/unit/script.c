@@ -2,6 +2,7 @@
 #include "script_internal.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 volatile unsigned script_busy;
 
@@ -211,17 +212,56 @@ static const char *script_fault(const struct transport *t)
     return side_of(t)->broken ? "broken by the script" : "";
 }
 
+/* ---- By splice(2), through real pipes. */
+
+static struct io_result unable(void)
+{
+    return (struct io_result){IO_FAIL, 0, EINVAL};
+}
+
+static struct io_result script_read_pipe(struct transport *t, struct splice_pipe *pipe, size_t cap)
+{
+    static uint8_t bytes[RELAY_READ_MAX];
+    assert_int_equal(0, pipe->held_bytes);
+    if (side_of(t)->unable) {
+        return unable();
+    }
+    struct io_result result = script_read(t, bytes, least(cap, sizeof bytes));
+    if (result.status == IO_OK) {
+        assert_int_equal(result.n, write(pipe->write_fd, bytes, result.n));
+        pipe->held_bytes = (uint32_t)result.n;
+    }
+    return result;
+}
+
+static struct io_result script_write_pipe(struct transport *t, struct splice_pipe *pipe)
+{
+    static uint8_t bytes[RELAY_READ_MAX];
+    struct script_side *side = side_of(t);
+    assert_true(pipe->held_bytes > 0);
+    if (side->unable) {
+        return unable();
+    }
+    if (called(side, false)) {
+        return failed(side);
+    }
+    size_t n = least(least(pipe->held_bytes, side->habit.write_piece), side->room);
+    if (n == 0 || wants_first(side)) {
+        return answer(IO_WANT_WRITE, 0);
+    }
+    assert_int_equal(n, read(pipe->read_fd, bytes, n));
+    pipe->held_bytes -= (uint32_t)n;
+    return answer(IO_OK, give(side, bytes, n));
+}
+
+#define SCRIPT_OPS                                                                                           \
+    .handshake = script_handshake, .read = script_read, .write = script_write, .flush = script_flush,        \
+    .shutdown = script_shutdown, .pending = script_pending, .unsent = script_unsent, .close = script_close,  \
+    .fault = script_fault
+
 static const struct transport_ops script_ops = {
-    .handshake = script_handshake,
-    .read = script_read,
-    .write = script_write,
-    .flush = script_flush,
-    .shutdown = script_shutdown,
-    .pending = script_pending,
-    .unsent = script_unsent,
-    .close = script_close,
-    .fault = script_fault,
-};
+    SCRIPT_OPS, .read_pipe = script_read_pipe, .write_head = script_write, .write_pipe = script_write_pipe};
+static const struct transport_ops script_tls_ops = {SCRIPT_OPS};
 
 struct transport *script_connect(struct script_side *side)
 {
@@ -229,7 +269,8 @@ struct transport *script_connect(struct script_side *side)
     side->transport = calloc(1, sizeof *side->transport);
     script_busy--;
     assert_non_null(side->transport);
-    side->transport->transport = (struct transport){.ops = &script_ops, .fd = side->fd};
+    side->transport->transport =
+        (struct transport){.ops = side->habit.keeps ? &script_tls_ops : &script_ops, .fd = side->fd};
     side->transport->side = side;
     return &side->transport->transport;
 }

@@ -68,6 +68,7 @@ struct script_side {
     size_t room;   /* how much more the peer takes before it stalls */
 
     bool broken; /* each call fails */
+    bool unable; /* by splice(2); reading and writing go on */
     bool deaf;   /* each call but read fails: the peer takes nothing any more */
     bool want_next;
     bool notified;
@@ -94,6 +95,7 @@ struct bench {
     struct sock_peer peer;
     uint64_t now_ms;
     bool target_first; /* the target's events before the client's */
+    bool streams;      /* every flow is always taken for a stream */
 
     enum dial_status dial_status; /* what dialing comes to */
     bool dial_holds;              /* and it does not, for now */

@@ -168,7 +168,7 @@ static void note_kept(const struct session_side *sink, const struct session_flow
 {
     if (sink->io != NULL) {
         struct script_side *side = ((const struct script_transport *)(void *)sink->io)->side;
-        size_t kept = buf_len(&flow->kept) + sink->io->ops->unsent(sink->io);
+        size_t kept = flow_kept_bytes(flow) + sink->io->ops->unsent(sink->io);
         side->most_kept = kept > side->most_kept ? kept : side->most_kept;
     }
 }
@@ -187,6 +187,9 @@ static bool session_turn(struct bench *b, struct session *s)
 {
     struct session_side *first = b->target_first ? &s->target : &s->client;
     struct session_side *second = b->target_first ? &s->client : &s->target;
+    if (b->streams) {
+        s->down.read_bytes = RELAY_READ_MAX;
+    }
     bool told = tell_and_note(b, s, first);
     if (is_there(b, s)) {
         told |= tell_and_note(b, s, second);

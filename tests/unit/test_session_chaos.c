@@ -139,8 +139,9 @@ static void check(struct run *run)
     assert_false(h.behind_close);
     assert_in_order(&h.payload, run->down_said);
     assert_in_order(&run->p.target.heard, run->up_said);
-    assert_in_range(run->p.client.most_kept, 0, 4096);
-    assert_in_range(run->p.target.most_kept, 0, 16384); /* early frames come by limits.request */
+    assert_in_range(run->p.client.most_kept, 0, run->b.streams ? 65536 : 4096);
+    assert_in_range(
+        run->p.target.most_kept, 0, run->b.streams ? 65536 : 16384); /* early frames come by limits.request */
     hearing_fini(&h);
 }
 
@@ -171,14 +172,19 @@ static void run_one(uint32_t number)
     struct run run = {0};
     char route[256];
     seed = number * 2654435761U;
-    (void)snprintf(route, sizeof route, "    limits: {buffer: 4KiB}\n%s", routes[chance(4)]);
+    bool streams = number % 2 == 0;
+    (void)snprintf(
+        route, sizeof route, "    limits: {buffer: %s}\n%s", streams ? "64KiB" : "4KiB", routes[chance(4)]);
     bench_init(&run.b, route, "");
     run.b.target_first = chance(2) == 0;
     run.b.dial_holds = chance(4) == 0;
+    run.b.streams = streams;
     pair_init(&run.b, &run.p, &script_habits[chance((uint32_t)script_habit_count)],
         &script_habits[chance((uint32_t)script_habit_count)]);
     run.p.client.polite = chance(2) == 0;
     run.p.target.polite = chance(2) == 0;
+    run.p.client.unable = number % 16 == 0;
+    run.p.target.unable = number % 16 == 8;
     say_upgrade(&run.p.client, "/", "");
     bench_accept(&run.b, &run.p);
     for (int i = 0; i < STEPS; i++) {
