@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum ws_opcode {
     WS_CONTINUATION = 0x0,
@@ -49,5 +50,33 @@ size_t ws_frame_write_before(uint8_t *payload, enum ws_opcode opcode, uint64_t l
  * phase behind them. `to` may be `from`, or any place before it (the ranges may overlap), or apart from it.
  * RFC 6455 5.3. */
 unsigned ws_frame_mask(uint8_t *to, const uint8_t *from, size_t n, const uint8_t mask[4], unsigned phase);
+
+/* The same for a whole payload, with the mask just before it, where short ones come one after the other. */
+static inline void ws_frame_mask_short(uint8_t *to, const uint8_t *from, size_t n)
+{
+    typedef uint64_t lane __attribute__((vector_size(16)));
+    uint32_t mask;
+    memcpy(&mask, from - 4, 4);
+    uint64_t word = (uint64_t)mask << 32 | mask;
+    lane wide = {word, word};
+    size_t i = 0;
+    /* Loaded before they are stored: `to` may lie a little before `from`. */
+    for (; n - i >= 2 * sizeof wide; i += 2 * sizeof wide) {
+        lane pair[2];
+        memcpy(pair, from + i, sizeof pair);
+        pair[0] ^= wide;
+        pair[1] ^= wide;
+        memcpy(to + i, pair, sizeof pair);
+    }
+    for (; n - i >= sizeof word; i += sizeof word) {
+        uint64_t eight;
+        memcpy(&eight, from + i, sizeof eight);
+        eight ^= word;
+        memcpy(to + i, &eight, sizeof eight);
+    }
+    for (; i < n; i++, word >>= 8) {
+        to[i] = (uint8_t)(from[i] ^ word);
+    }
+}
 
 #endif

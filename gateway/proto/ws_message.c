@@ -188,6 +188,49 @@ static void step_data(
     *step = (struct ws_step){.event = WS_EVENT_DATA, .len = n};
 }
 
+/* The first two bytes of a masked, final binary frame, and with the longer form of its length. */
+enum { SHORT_FIRST = 0x80 | WS_BINARY, SHORT_SECOND = 0x80, SHORT_MIDDLE = 0x80 | 126, SHORT_MAX = 2048 };
+
+/* Where the payload of a short frame begins; NULL: it is another kind, or not whole. At least WS_HEADER_MAX
+ * bytes stand at `in`. */
+static inline const uint8_t *short_payload(const uint8_t *in, const uint8_t *end, size_t *len)
+{
+    if (in[0] != SHORT_FIRST || in[1] < SHORT_SECOND || in[1] > SHORT_MIDDLE) {
+        return NULL;
+    }
+    const uint8_t *payload = in + 6;
+    *len = in[1] & 0x7FU;
+    if (in[1] == SHORT_MIDDLE) {
+        payload = in + 8;
+        *len = (size_t)in[2] << 8 | in[3];
+        if (*len < 126 || *len > SHORT_MAX) {
+            return NULL;
+        }
+    }
+    return *len <= (size_t)(end - payload) ? payload : NULL;
+}
+
+size_t ws_message_run(struct ws_message *m, uint8_t **in, const uint8_t *end, uint8_t *out)
+{
+    const uint8_t *at = *in;
+    uint8_t *to = out;
+    if (m->in_frame || m->in_message || m->header_have > 0 || !m->takes_binary) {
+        return 0;
+    }
+    while (end - at >= WS_HEADER_MAX) {
+        size_t len;
+        const uint8_t *payload = short_payload(at, end, &len);
+        if (payload == NULL || len > m->message_max) {
+            break;
+        }
+        ws_frame_mask_short(to, payload, len);
+        to += len;
+        at = payload + len;
+    }
+    *in += at - *in;
+    return (size_t)(to - out);
+}
+
 void ws_message_step(
     struct ws_message *m, uint8_t **in, const uint8_t *end, uint8_t *out, struct ws_step *step)
 {

@@ -58,6 +58,13 @@ struct ws_message {
 void ws_message_init(struct ws_message *m, bool takes_text, bool takes_binary, uint64_t message_max);
 void ws_message_fini(struct ws_message *m);
 
+/* The short way for the frames that most streams are made of: as many as stand at *in that are messages of
+ * their own, binary, whole, and short, and nothing but their payload is to be told of. Moves *in behind them
+ * and answers the length of their payloads, which stand unmasked at `out`, as for ws_message_step; 0: there
+ * is none.
+ */
+size_t ws_message_run(struct ws_message *m, uint8_t **in, const uint8_t *end, uint8_t *out);
+
 /* Reads on from *in, which it moves, up to `end`. Data is unmasked to `out`, which may be *in or lie before
  * it (so that payloads of several frames move together); it takes as much of the input as one event needs. */
 void ws_message_step(

@@ -64,6 +64,7 @@ void up_frames(struct session *s, uint8_t *bytes, size_t n)
     uint16_t close_code = 0;
     struct ws_step step;
     do {
+        out += ws_message_run(&s->message, &in, bytes + n, out);
         ws_message_step(&s->message, &in, bytes + n, out, &step);
         if (step.event == WS_EVENT_DATA) {
             out += step.len;

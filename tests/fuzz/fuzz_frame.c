@@ -52,8 +52,9 @@ static void record_fault(struct story *story, const struct ws_step *step)
     story->not_utf8 = step->fault == WS_FAULT_UTF8;
 }
 
-/* One piece, in memory of just its size; payload moves together at its front, as in the relay. */
-static void feed(struct ws_message *m, const uint8_t *bytes, size_t n, struct story *story)
+/* One piece, in memory of just its size; payload moves together at its front, as in the relay. Whole input
+ * goes by steps alone, so that the short way is held against them. */
+static void feed(struct ws_message *m, const uint8_t *bytes, size_t n, bool by_runs, struct story *story)
 {
     uint8_t *piece = malloc(n);
     require(piece != NULL);
@@ -61,6 +62,10 @@ static void feed(struct ws_message *m, const uint8_t *bytes, size_t n, struct st
     uint8_t *in = piece, *out = piece;
     struct ws_step step = {.event = WS_EVENT_DATA};
     for (size_t steps = 0; step.event != WS_EVENT_MORE && !story->over; steps++) {
+        if (by_runs) {
+            out += ws_message_run(m, &in, piece + n, out);
+            require(in <= piece + n && out <= in);
+        }
         const uint8_t *before = in;
         ws_message_step(m, &in, piece + n, out, &step);
         require(in >= before && in <= piece + n && steps <= n + 1);
@@ -101,7 +106,7 @@ static void run(const uint8_t *settings, const uint8_t *bytes, size_t n, uint32_
         size_t most = (seed & 0x10000) != 0 ? 4 : 40;
         size_t piece = seed == 1013904223 ? n : 1 + (seed >> 17) % most;
         piece = piece < n - at ? piece : n - at;
-        feed(&m, bytes + at, piece, story);
+        feed(&m, bytes + at, piece, seed != 1013904223, story);
         at += piece;
     }
     ws_message_fini(&m);

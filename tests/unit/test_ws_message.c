@@ -101,6 +101,8 @@ static void tell_control(struct outcome *o, const char *name, const struct ws_st
     text_addf(&o->text, "> ");
 }
 
+static bool by_runs; /* the short way first, wherever it may be taken: with it the stories are the same */
+
 /* Feeds one piece as the relay does: memory of just that size, payload put together at its front. */
 static void feed(struct ws_message *m, const uint8_t *bytes, size_t n, struct outcome *o)
 {
@@ -111,6 +113,10 @@ static void feed(struct ws_message *m, const uint8_t *bytes, size_t n, struct ou
     uint8_t *out = piece;
     struct ws_step step;
     do {
+        if (by_runs) {
+            out += ws_message_run(m, &in, piece + n, out);
+            assert_true(in <= piece + n && out <= in);
+        }
         ws_message_step(m, &in, piece + n, out, &step);
         assert_true(in <= piece + n && out <= in);
         switch (step.event) {
@@ -456,6 +462,50 @@ static void only_a_control_frame_in_pieces_allocates(void **state)
     assert_string_equal(o.story, "ping<ping> ping<ping> ");
 }
 
+/* Frames of all the short lengths and around them, one after the other, with a control frame at the end: what
+ * a run leaves stands where a step goes on. */
+static void runs_of_every_length(void **state)
+{
+    (void)state;
+    enum { LEN_MAX = 2100, PIECE_MAX = 3 * (LEN_MAX + 8) + 64 };
+    static uint8_t bytes[PIECE_MAX], payload[LEN_MAX];
+    for (size_t i = 0; i < LEN_MAX; i++) {
+        payload[i] = (uint8_t)(i * 7 + i / 256);
+    }
+    const uint8_t mask[4] = {1, 0x80, 0xFE, 0x3C};
+    for (size_t len = 0; len < LEN_MAX; len += len < 300 ? 1 : 61) {
+        size_t n = 0;
+        for (int i = 0; i < 3; i++) {
+            bytes[n++] = FIN | WS_BINARY;
+            bytes[n++] = (uint8_t)(0x80 | (len < 126 ? len : 126));
+            if (len >= 126) {
+                bytes[n++] = (uint8_t)(len >> 8);
+                bytes[n++] = (uint8_t)len;
+            }
+            memcpy(bytes + n, mask, 4);
+            n += 4;
+            (void)ws_frame_mask(bytes + n, payload, len, mask, 0);
+            n += len;
+        }
+        memcpy(bytes + n, "\x89\x84\0\0\0\0ping", 10);
+        memset(bytes + n + 10, 0, 14);
+        struct ws_message m = message_of(open_limits);
+        uint8_t *in = bytes;
+        size_t made = ws_message_run(&m, &in, bytes + n + 24, bytes);
+        assert_int_equal(len <= 2048 ? 3 * len : 0, made);
+        assert_ptr_equal(len <= 2048 ? bytes + n : bytes, in);
+        for (size_t at = 0; at < made; at += len) {
+            assert_memory_equal(payload, bytes + at, len);
+        }
+        if (made > 0) {
+            struct ws_step step;
+            ws_message_step(&m, &in, bytes + n + 24, bytes, &step);
+            assert_int_equal(WS_EVENT_PING, step.event);
+        }
+        ws_message_fini(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,7 +517,10 @@ int main(void)
         cmocka_unit_test(the_limit_is_of_the_whole_message),
         cmocka_unit_test(longer_frames_and_the_longest_control_frame),
         cmocka_unit_test(many_small_frames_move_together),
+        cmocka_unit_test(runs_of_every_length),
         cmocka_unit_test(only_a_control_frame_in_pieces_allocates),
     };
-    return cmocka_run_group_tests_name("ws_message", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("ws_message", tests, NULL, NULL);
+    by_runs = true;
+    return failed + cmocka_run_group_tests_name("ws_message_runs", tests, NULL, NULL);
 }
