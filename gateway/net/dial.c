@@ -56,7 +56,7 @@ static void stop(struct dial *dial)
     }
     dial_connect_stop(dial);
     if (dial->transport != NULL) {
-        loop_forget(dial->host.loop, &dial->watch);
+        loop_forget_handing(dial->host.loop, &dial->watch);
     }
     wheel_cancel(&dial->deadline);
     wheel_cancel(&dial->next);

@@ -100,11 +100,11 @@ static void note_attempt(const struct dial_attempt *attempt, enum dial_status st
     dial_note(attempt->dial, status, name, what);
 }
 
-/* The descriptor is not closed. */
+/* The descriptor is not closed, but handed on or closed by the caller at once. */
 static int attempt_leave(struct dial_attempt *attempt)
 {
     struct dial *dial = attempt->dial;
-    loop_forget(dial->host.loop, &attempt->watch);
+    loop_forget_handing(dial->host.loop, &attempt->watch);
     attempt->open = false;
     dial->open_count--;
     return attempt->watch.fd;

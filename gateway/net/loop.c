@@ -13,7 +13,7 @@ struct loop *loop_new(enum loop_kind kind)
         return NULL;
     }
     loop->kind = kind;
-    loop->epoll_fd = -1;
+    loop->epoll_fd = loop->handed_fd = -1;
     loop->engine = kind == LOOP_EPOLL ? &loop_engine_epoll : &loop_engine_poll;
     if (!loop->engine->open(loop)) {
         free(loop);
@@ -183,6 +183,16 @@ void loop_forget(struct loop *loop, struct loop_watch *watch)
         loop->engine->leave(loop, watch);
     }
     loop_forget_closing(loop, watch);
+}
+
+void loop_forget_handing(struct loop *loop, struct loop_watch *watch)
+{
+    if (watch->slot >= 0 && loop->engine->hand != NULL) {
+        loop->engine->hand(loop, watch);
+        loop_forget_closing(loop, watch);
+    } else {
+        loop_forget(loop, watch);
+    }
 }
 
 short loop_interest_to_poll(unsigned interest)

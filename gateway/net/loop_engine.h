@@ -21,7 +21,8 @@ struct loop {
     size_t event_cap;
     struct pollfd *pollfds; /* [count], beside watches; of the poll engine alone */
     size_t pollfd_cap;
-    int epoll_fd; /* of the epoll engine alone, else -1 */
+    int epoll_fd;  /* of the epoll engine alone, else -1 */
+    int handed_fd; /* left, and still known to epoll under the watch that left; -1: none */
 };
 
 /* An engine is told of a watch that joins (at slot `count`, the next), changes or leaves, or that moves into
@@ -34,6 +35,8 @@ struct loop_engine {
     bool (*join)(struct loop *loop, struct loop_watch *watch, unsigned interest);
     bool (*change)(struct loop *loop, struct loop_watch *watch, unsigned interest);
     void (*leave)(struct loop *loop, struct loop_watch *watch);
+    /* As leave, where the descriptor joins again in this turn. NULL: leaving costs nothing. */
+    void (*hand)(struct loop *loop, struct loop_watch *watch);
     void (*move)(struct loop *loop, size_t from, size_t to);
     void (*wait)(struct loop *loop, int timeout_ms);
 };

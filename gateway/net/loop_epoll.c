@@ -21,7 +21,7 @@ static bool epoll_open(struct loop *loop)
 static void epoll_close(struct loop *loop)
 {
     close(loop->epoll_fd);
-    loop->epoll_fd = -1;
+    loop->epoll_fd = loop->handed_fd = -1;
 }
 
 static bool tell(struct loop *loop, struct loop_watch *watch, int operation, unsigned interest)
@@ -30,8 +30,30 @@ static bool tell(struct loop *loop, struct loop_watch *watch, int operation, uns
     return epoll_ctl(loop->epoll_fd, operation, watch->fd, &event) == 0;
 }
 
+/* Nobody took it: epoll must forget it before it could report it. It may be closed by now. */
+static void drop_handed(struct loop *loop)
+{
+    if (loop->handed_fd >= 0) {
+        (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, loop->handed_fd, NULL);
+        loop->handed_fd = -1;
+    }
+}
+
+static void epoll_hand(struct loop *loop, struct loop_watch *watch)
+{
+    drop_handed(loop);
+    loop->handed_fd = watch->fd;
+}
+
 static bool epoll_join(struct loop *loop, struct loop_watch *watch, unsigned interest)
 {
+    if (watch->fd == loop->handed_fd) {
+        loop->handed_fd = -1;
+        /* Not so where it was closed, and the number is another descriptor's. */
+        if (tell(loop, watch, EPOLL_CTL_MOD, interest)) {
+            return true;
+        }
+    }
     return tell(loop, watch, EPOLL_CTL_ADD, interest);
 }
 
@@ -55,6 +77,7 @@ static void epoll_move(struct loop *loop, size_t from, size_t to)
 static void epoll_wait_batch(struct loop *loop, int timeout_ms)
 {
     struct epoll_event batch[BATCH];
+    drop_handed(loop);
     int ready = epoll_wait(loop->epoll_fd, batch, BATCH, timeout_ms);
     for (int i = 0; i < ready; i++) {
         loop_add_event(loop, batch[i].data.ptr, batch[i].events);
@@ -69,6 +92,7 @@ const struct loop_engine loop_engine_epoll = {
     .join = epoll_join,
     .change = epoll_change,
     .leave = epoll_leave,
+    .hand = epoll_hand,
     .move = epoll_move,
     .wait = epoll_wait_batch,
 };

@@ -89,6 +89,8 @@ static bool read_once(struct session *s, size_t cap)
 {
     uint8_t *bytes = s->relay->scratch + RELAY_HEADROOM;
     struct io_result result = s->client.io->ops->read(s->client.io, bytes, cap);
+    s->client.ready &=
+        (uint8_t)~LOOP_READ; /* one read for one announcement, also where a Close ends the relaying */
     switch (result.status) {
     case IO_OK:
         liveness_heard(s);

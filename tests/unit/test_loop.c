@@ -327,6 +327,35 @@ static void forgotten_between_wait_and_dispatch(void **state)
     loop_free(loop);
 }
 
+/* The descriptor goes from one watch to another, or to none, or is closed and its number another's. */
+static void handed_from_watch_to_watch(void **state)
+{
+    struct loop *loop = loop_of(state);
+    struct probe *from = loop_probe_pair(loop);
+    struct probe *to = loop_probe_new(loop, from->watch.fd, -1);
+    loop_probe_want(from, LOOP_WRITE | LOOP_HANGUP);
+    loop_probe_turn(from, 1, LOOP_WRITE);
+    loop_forget_handing(loop, &from->watch);
+    loop_probe_want(to, LOOP_READ);
+    loop_probe_turn(to, 0, 0);
+    loop_probe_send(from);
+    loop_probe_turn(to, 1, LOOP_READ);
+    assert_int_equal(1, from->calls);
+    loop_forget_handing(loop, &to->watch); /* and nobody takes it */
+    loop_probe_turn(to, 0, 0);
+    loop_probe_want(to, LOOP_READ); /* too late to be handed, and as good */
+    loop_probe_turn(to, 1, LOOP_READ);
+    loop_forget_handing(loop, &to->watch);
+    from->watch.fd = dup(from->watch.fd); /* each closes its own */
+    loop_probe_free(to);                  /* while it is handed */
+    loop_probe_free(from);
+    struct probe *next = loop_probe_pair(loop);
+    loop_probe_want(next, LOOP_WRITE);
+    loop_probe_turn(next, 1, LOOP_WRITE);
+    loop_probe_free(next);
+    loop_free(loop);
+}
+
 #define ON_EACH(test)                                                                                        \
     {#test " (poll)", test, NULL, NULL, &kinds[0]}, {#test " (epoll)", test, NULL, NULL, &kinds[1]},         \
     {                                                                                                        \
@@ -350,6 +379,7 @@ int main(void)
         ON_EACH(interest_taken_back_is_not_reported),
         ON_EACH(a_watch_that_joins_again_waits_for_the_next_turn),
         ON_EACH(forgotten_between_wait_and_dispatch),
+        ON_EACH(handed_from_watch_to_watch),
     };
     return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
 }
