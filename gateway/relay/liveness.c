@@ -21,12 +21,13 @@ static bool passed(uint64_t since_ms, uint64_t span_ms, uint64_t now_ms)
     return span_ms != DURATION_OFF && now_ms - since_ms >= span_ms;
 }
 
-/* Grows as a side's system takes bytes. On a unix socket nothing is acknowledged: there it is what has left
- * the queue. */
-static uint64_t taken(const struct session_side *side, const struct session_flow *flow)
+/* Changes as a side's system takes bytes: the low half of their number. On a unix socket nothing is
+ * acknowledged: there it is what has left the queue. */
+static uint32_t taken(const struct session_side *side, const struct session_flow *flow)
 {
     uint64_t acked = sock_acked_bytes(side->io->fd);
-    return acked != 0 ? acked : flow->bytes - flow_kept_bytes(flow) - sock_unacked_bytes(side->io->fd);
+    return (uint32_t)(acked != 0 ? acked
+                                 : flow->bytes - flow_kept_bytes(flow) - sock_unacked_bytes(side->io->fd));
 }
 
 void liveness_mark(struct session *s)
@@ -43,8 +44,8 @@ static bool waits(const struct session_side *side, const struct session_flow *fl
 
 bool liveness_moves(struct session *s)
 {
-    uint64_t client_mark = s->client_mark;
-    uint64_t target_mark = s->target_mark;
+    uint32_t client_mark = s->client_mark;
+    uint32_t target_mark = s->target_mark;
     liveness_mark(s);
     return (waits(&s->client, &s->down) && s->client_mark != client_mark) ||
            (waits(&s->target, &s->up) && s->target_mark != target_mark);
@@ -65,7 +66,7 @@ static bool may_still_answer(struct session *s)
     if (session_up_blocked(s) || session_up_limited(s)) {
         return true;
     }
-    uint64_t now_taken = taken(&s->client, &s->down);
+    uint32_t now_taken = taken(&s->client, &s->down);
     bool moved = now_taken != s->taken_mark;
     s->taken_mark = now_taken;
     return moved && waits(&s->client, &s->down);

@@ -49,12 +49,12 @@ struct session_side {
  * source is not read. */
 struct session_flow {
     struct buf kept;
-    uint64_t bytes;           /* payload handed to the sink */
-    uint32_t undelivered;     /* of it, with frame headers: not taken before the sink was lost */
-    uint32_t read_bytes;      /* how much the source is asked for at once */
-    bool source_ended;        /* no more payload will come, or none is wanted */
-    bool sink_told;           /* the sink knows that the flow is over, or can be told nothing any more */
-    uint8_t pipe;             /* a splice_handle; SPLICE_NONE while it would hold nothing */
+    uint64_t bytes;       /* payload handed to the sink */
+    uint32_t undelivered; /* of it, with frame headers: not taken before the sink was lost */
+    uint32_t read_bytes;  /* how much the source is asked for at once */
+    bool source_ended;    /* no more payload will come, or none is wanted */
+    bool sink_told;       /* the sink knows that the flow is over, or can be told nothing any more */
+    uint8_t pipe;         /* a splice_handle; SPLICE_NONE while it would hold nothing */
 };
 
 /* A file on its way to the client. */
@@ -106,7 +106,7 @@ struct session {
 
     enum session_state state : 8;
     enum cause cause : 8; /* from CLOSING on, where has_cause */
-    bool has_cause;   /* false in CLOSING: a refusal or the end of a files connection */
+    bool has_cause;       /* false in CLOSING: a refusal or the end of a files connection */
     enum session_place place : 8;
     bool client_counted;  /* among its client's */
     uint8_t target_at;    /* of the route's targets: the one dialed last */
