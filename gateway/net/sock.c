@@ -33,6 +33,16 @@ struct sock_peer sock_peer_from(const struct sockaddr_storage *address)
     return peer;
 }
 
+struct sock_peer sock_self(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        return (struct sock_peer){.is_unix = true};
+    }
+    return sock_peer_from(&address);
+}
+
 void sock_peer_format(const struct sock_peer *peer, char out[SOCK_TEXT_MAX])
 {
     if (peer->is_unix) {

@@ -17,6 +17,9 @@ struct sock_peer {
 
 struct sock_peer sock_peer_from(const struct sockaddr_storage *address);
 
+/* Our own end of a connection; `is_unix` also where the system does not tell. */
+struct sock_peer sock_self(int fd);
+
 /* "10.0.0.1:5000", "[::1]:5000", "unix"; without a port that is known (0): "10.0.0.1", "::1". */
 void sock_peer_format(const struct sock_peer *peer, char out[SOCK_TEXT_MAX]);
 

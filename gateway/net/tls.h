@@ -39,6 +39,21 @@ bool tls_server_ask_client(
  * then still the caller's). */
 struct transport *tls_accept_new(struct tls_server *server, int fd) __attribute__((warn_unused_result));
 
+/* What the handshake told of a client; the texts are the peer's own words. */
+enum { TLS_NAME_MAX = 256 };
+
+struct tls_facts {
+    char server_name[TLS_NAME_MAX]; /* the SNI; "": none */
+    const char *version;            /* "TLSv1.3"; static storage */
+    bool resumed;
+    bool has_cert; /* the client's, of this handshake or of the one that is resumed */
+    bool verified;
+    char common_name[TLS_NAME_MAX]; /* in it, UTF-8; "": none, or one of 256 bytes or more */
+};
+
+/* Once its handshake is done. False: not a TLS transport. */
+bool tls_facts_of(const struct transport *t, struct tls_facts *out);
+
 /* ---- A target's side. */
 struct tls_client;
 

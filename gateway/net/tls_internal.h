@@ -87,4 +87,7 @@ void tls_transport_prepare(SSL_CTX *context);
  * memory, the socket is then still the caller's. */
 struct transport *tls_transport_new(SSL *ssl, int fd);
 
+/* NULL: another kind of transport. */
+SSL *tls_transport_ssl(const struct transport *t);
+
 #endif

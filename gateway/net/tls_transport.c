@@ -366,3 +366,8 @@ struct transport *tls_transport_new(SSL *ssl, int fd)
     tls->stage = SSL_is_server(ssl) ? STAGE_HANDSHAKING : STAGE_CALLING;
     return &tls->transport;
 }
+
+SSL *tls_transport_ssl(const struct transport *t)
+{
+    return t->ops == &tls_ops ? tls_of_const(t)->ssl : NULL;
+}

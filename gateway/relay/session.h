@@ -222,6 +222,10 @@ static inline const struct target_rule *target_of(const struct session *s)
     return &s->route->targets[s->target_at];
 }
 
+/* ---- target_proxy.c */
+/* The header that the route's targets get first; answers its length, 0: none. */
+size_t target_proxy_write(const struct session *s, uint8_t out[DIAL_PRELUDE_MAX]);
+
 /* ---- flow.c: bytes to a side. */
 enum flow_status {
     FLOW_CLEAR,     /* all of it is in the kernel's hands */

@@ -59,9 +59,12 @@ static uint64_t share_ms(const struct session *s)
 static void reach(struct session *s, unsigned at)
 {
     struct targets *targets = targets_of(s);
+    uint8_t prelude[DIAL_PRELUDE_MAX];
     struct dial_order order = {
         .target = &s->route->targets[at].address,
         .tls = targets->states[at].tls,
+        .prelude = prelude,
+        .prelude_bytes = target_proxy_write(s, prelude),
         .timeout_ms = share_ms(s),
     };
     s->target_at = (uint8_t)at;

@@ -12,7 +12,6 @@
 #include "rules/rules.h"
 
 enum {
-    TARGETS_MAX = 64, /* on one route: a set of them is a uint64_t */
     TARGETS_NONE = 0xFF,
     TARGETS_PAUSE_LEAST_MS = 1000,
     TARGETS_PAUSE_MOST_MS = 60 * 1000,

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-enum { TARGETS_MAX = 64 };
-
 static struct slice without(struct slice s, struct slice prefix)
 {
     return (struct slice){s.p + prefix.len, s.len - prefix.len};

@@ -95,6 +95,8 @@ struct subprotocol_pattern {
     struct slice name; /* compared with case (RFC 6455 4.2.2) */
 };
 
+enum { TARGETS_MAX = 64 }; /* of one route: a set of them is a uint64_t */
+
 enum target_scheme { TARGET_TCP, TARGET_TLS, TARGET_UNIX };
 
 struct target_rule {

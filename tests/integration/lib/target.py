@@ -10,16 +10,17 @@ from lib.stream import Stream
 
 
 class Target:
-    """A listening socket: TCP on 127.0.0.1, or unix with `path`; with `tls` it is a TLS server."""
+    """A listening socket: TCP on `host`, or unix with `path`; with `tls` it is a TLS server."""
 
-    def __init__(self, path=None, *, tls=None, backlog=128, sndbuf=None, rcvbuf=None):
+    def __init__(self, path=None, *, host="127.0.0.1", tls=None, backlog=128, sndbuf=None, rcvbuf=None):
         self.tls = tls
         self.listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
         if sndbuf:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
         if rcvbuf:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-        self.listener.bind(str(path) if path else ("127.0.0.1", 0))
+        self.host = host
+        self.listener.bind(str(path) if path else (host, 0))
         if backlog is not None:
             self.listener.listen(backlog)
         self.listener.settimeout(DEADLINE)
@@ -37,7 +38,7 @@ class Target:
     def url(self):
         if self.path:
             return f"unix:{self.path}"
-        return f"{'tls' if self.tls else 'tcp'}://127.0.0.1:{self.port}"
+        return f"{'tls' if self.tls else 'tcp'}://{self.host}:{self.port}"
 
     def accept(self):
         """The next connection, its TLS handshake done."""
