@@ -59,22 +59,17 @@ static void ping(struct session *s)
 }
 
 /* A slow client is a living one: as long as its system takes bytes that stand before the ping, the ping has
- * not reached it. And where the target or a rate stalls the client, its answer is not read: only TCP can tell
- * then (LOOP_HANGUP). */
+ * not reached it. And where the target stalls the client, its answer is not read: only TCP can tell then
+ * (LOOP_HANGUP). */
 static bool may_still_answer(struct session *s)
 {
-    if (session_up_blocked(s) || session_up_limited(s)) {
+    if (session_up_blocked(s)) {
         return true;
     }
     uint32_t now_taken = taken(&s->client, &s->down);
     bool moved = now_taken != s->taken_mark;
     s->taken_mark = now_taken;
     return moved && waits(&s->client, &s->down);
-}
-
-static bool is_limited(const struct session *s)
-{
-    return session_up_limited(s) || session_down_limited(s);
 }
 
 static void relay_expired(struct session *s)
@@ -89,7 +84,7 @@ static void relay_expired(struct session *s)
         liveness_mark(s);
     } else if (passed(s->begun_ms, timeouts->session_ms, now_ms)) {
         session_end(s, CAUSE_SESSION_LIMIT, NULL);
-    } else if (!is_limited(s) && passed(s->payload_ms, timeouts->idle_ms, now_ms)) {
+    } else if (passed(s->payload_ms, timeouts->idle_ms, now_ms)) {
         session_end(s, CAUSE_IDLE, NULL);
     } else if (s->pinged_ms == 0) {
         ping(s);

@@ -2,9 +2,8 @@
  *
  * What counts is what is read from the direction's source: of a client its frames, with their headers. A
  * direction without tokens does not read, so its peer is held by TCP's own window; it reads again when the
- * worth of RATE_STEP_MS has gathered, so that a limit costs a few wakes a second. Pure: the time is handed
- * in.
- */
+ * worth of RATE_STEP_MS has gathered: a limit costs a few wakes a second, and holds nobody for so long that
+ * he would seem silent or idle. Pure: the time is handed in. */
 #ifndef SLUICE_RELAY_RATE_H
 #define SLUICE_RELAY_RATE_H
 

@@ -119,9 +119,7 @@ uint64_t session_next_due_ms(const struct session *s)
         return due_ms;
     }
     const struct route_timeouts *timeouts = &s->route->timeouts;
-    if (!session_up_limited(s) && !session_down_limited(s)) { /* else it is not idle: we hold it */
-        due_ms = sooner(due_ms, after(s->payload_ms, timeouts->idle_ms));
-    }
+    due_ms = sooner(due_ms, after(s->payload_ms, timeouts->idle_ms));
     due_ms = sooner(due_ms, after(s->begun_ms, timeouts->session_ms));
     if (timeouts->ping_ms == DURATION_OFF || timeouts->pong_ms == DURATION_OFF) {
         return due_ms;

@@ -219,14 +219,20 @@ static bool bench_dials(const struct session *s)
     return s->request != NULL && s->request->dial != NULL;
 }
 
-/* A session that asks for nothing must be dialing, and one that may wait for ever must be relaying. */
+static bool waits_for_its_rate(const struct bench *b, const struct session *s)
+{
+    return s->rate != NULL && wheel_armed(&s->timer) && s->timer.due_ms <= b->now_ms + RATE_STEP_MS;
+}
+
+/* A session that asks for nothing must be dialing or wait for its rate, and one that may wait for ever must
+ * be relaying. */
 static void check_waits(struct bench *b)
 {
     for (struct list *at = b->relay.all.next; at != &b->relay.all; at = at->next) {
         const struct session *s = CONTAINER_OF(at, struct session, link);
         unsigned interest = s->client.io != NULL ? s->client.watch.interest : 0U;
         interest |= s->target.io != NULL ? s->target.watch.interest : 0U;
-        if (interest == 0 && !bench_dials(s)) {
+        if (interest == 0 && !bench_dials(s) && !waits_for_its_rate(b, s)) {
             fail_msg("a session waits for nothing: state %s, cause %s", session_state_name(s->state),
                 s->has_cause ? cause_name(s->cause) : "-");
         }
