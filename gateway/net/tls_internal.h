@@ -78,6 +78,11 @@ struct tls_tickets;
 int tls_tickets_use(const struct tls_tickets *tickets, unsigned char *name, unsigned char *iv,
     EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seals);
 
+/* ---- tls_alloc.c */
+
+/* Gives back what a thread keeps of the memory of record buffers; it may go on and keep again. */
+void tls_alloc_thread_fini(void);
+
 /* ---- tls_transport.c */
 
 /* What every context of ours has: no compression, no renegotiation, no idle buffers. */

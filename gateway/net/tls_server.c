@@ -400,6 +400,7 @@ void tls_server_free(struct tls_server *server)
         group_fini(&server->groups[i]);
     }
     free(server->groups);
+    tls_alloc_thread_fini();
     X509_STORE_free(server->client_authorities);
     sk_X509_NAME_pop_free(server->client_authority_names, X509_NAME_free);
     free(server);

@@ -296,6 +296,8 @@ static struct io_result tls_shutdown(struct transport *t)
             ERR_clear_error();
             (void)SSL_shutdown(tls->ssl); /* the peer's own close_notify is read(), not awaited here */
             ERR_clear_error();
+            (void)SSL_free_buffers(
+                tls->ssl); /* this write released none, and a drain ends all sessions at once */
             if (!tls_pipe_settle(&tls->pipe, is_live(tls))) {
                 return fail_errno(tls, ENOMEM);
             }

@@ -1,8 +1,11 @@
 /* Relaying allocates nothing: malloc(3) and its kin are counted while frames go both ways over a session that
  * stands. */
+#include "made_certs.h"
+#include "net/tls_internal.h"
 #include "script.h"
 #include <openssl/err.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define COUNTS 0
@@ -273,6 +276,68 @@ static void test_relaying_allocates_nothing(void **state)
     relay_frames("    timeouts: {idle: 1m, session: 1h}\n", WS_BINARY);
 }
 
+/* ---- Over TLS. */
+
+static void open_tls_pair(struct tls_server *server, struct transport *ends[2])
+{
+    char why[TLS_WHY_MAX];
+    struct tls_client_options options = {.server_name = "localhost"};
+    struct tls_client *client = tls_client_new(&options, why);
+    int fds[2];
+    assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds));
+    ends[0] = tls_accept_new(server, fds[0]);
+    ends[1] = tls_connect_new(client, fds[1]);
+    assert_true(ends[0] != NULL && ends[1] != NULL);
+    tls_client_free(client);
+    bool open[2] = {false, false};
+    while (!open[0] || !open[1]) {
+        for (int i = 0; i < 2; i++) {
+            struct io_result result = ends[i]->ops->handshake(ends[i]);
+            assert_int_not_equal(IO_FAIL, result.status);
+            open[i] = result.status == IO_OK;
+        }
+    }
+}
+
+/* One way: whole records, which is what is written at once. */
+static void pass_over_tls(struct transport *from, struct transport *to, size_t n)
+{
+    static uint8_t bytes[1 << 16], heard[1 << 16];
+    struct io_result result = from->ops->write(from, bytes, n);
+    assert_int_equal(n, result.n);
+    for (size_t left = n; left > 0; left -= result.n) {
+        result = to->ops->read(to, heard, sizeof heard);
+        assert_int_equal(IO_OK, result.status);
+    }
+}
+
+/* Nor do the record buffers of OpenSSL, though a connection gives them back after each call. */
+static void test_tls_allocates_nothing(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 125, 1000, 16384, 60000};
+    char why[TLS_WHY_MAX];
+    made_certs_begin();
+    made_certs_make(&(struct made_cert){.name = "server", .san = "DNS:localhost"});
+    struct tls_server *server = tls_server_new(false);
+    assert_true(tls_server_add_certificate(
+        server, made_certs_path("server.crt"), made_certs_path("server.key"), why, NULL));
+    struct transport *ends[2];
+    open_tls_pair(server, ends);
+    pass_over_tls(ends[0], ends[1], 1); /* with the session tickets before it */
+    pass_over_tls(ends[1], ends[0], 1);
+    size_t before = allocated;
+    for (int i = 0; i < 500; i++) {
+        pass_over_tls(ends[i % 2], ends[(i + 1) % 2], sizes[i % 5]);
+    }
+    size_t after = allocated;
+    assert_int_equal(0, after - before);
+    ends[0]->ops->close(ends[0], false);
+    ends[1]->ops->close(ends[1], false);
+    tls_server_free(server);
+    made_certs_end();
+}
+
 /* An idle session owns no buffer at all. */
 static void test_idle_owns_no_buffer(void **state)
 {
@@ -378,6 +443,7 @@ static bool run_refusing(const struct script_habit *habit, const char *route, si
     struct bench b;
     struct script_pair p;
     static bool first = true;
+    tls_alloc_thread_fini(); /* what is kept for later is not counted */
     size_t before = held;
     bench_init(&b, route, "");
     pair_init(&b, &p, habit, habit);
@@ -389,6 +455,7 @@ static bool run_refusing(const struct script_habit *habit, const char *route, si
     pair_fini(&p);
     bench_fini(&b);
     ERR_clear_error(); /* OpenSSL notes what was refused to it */
+    tls_alloc_thread_fini();
     if (first) {       /* libraries keep what they make once */
         first = false;
     } else {
@@ -417,6 +484,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counting),
         cmocka_unit_test(test_relaying_allocates_nothing),
+        cmocka_unit_test(test_tls_allocates_nothing),
         cmocka_unit_test(test_idle_owns_no_buffer),
         cmocka_unit_test(test_each_allocation_fails),
     };
