@@ -1,16 +1,23 @@
 """The files of contrib/ that people copy: what the programs they are for say to them, and the gateway to the
 configurations in them. tests/e2e/test_front.py runs HAProxy and nginx with theirs."""
 
+import getpass
+import grp
 import itertools
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 
 import pytest
 import yaml
-from lib.env import ROOT, SANITIZED, SLUICE, UNDER_VALGRIND
-from lib.gateway import run_sluice
+from lib.env import DEADLINE, ROOT, SANITIZED, SLUICE, UNDER_VALGRIND
+from lib.gateway import children, parse_line, run_sluice
+from lib.target import echo
+from lib.wait import until
+from lib.ws import Client, request
 
 CONTRIB = ROOT / "contrib"
 SBIN = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -170,6 +177,104 @@ def test_the_unit_fits_the_program():
     assert f'u {service["User"]} ' in read("systemd/sluice.sysusers")
 
 
+def test_a_socket_of_the_service_manager(tmp_path, certs, target, trust):
+    """systemd hands the socket over under the name of sluice.socket, and sluice.yaml takes it."""
+    needs("systemd-socket-activate")
+    if UNDER_VALGRIND:
+        pytest.skip("valgrind is not what systemd starts")
+    name = keys_of("systemd/sluice.socket", "Socket")["FileDescriptorName"]
+    text = read("systemd/sluice.yaml")
+    for old, new in (
+        ("server.crt", certs / "server.crt"), ("server.key", certs / "server.key"), ("/run/sluice/", f"{tmp_path}/"),
+        ("/var/log/sluice/", f"{tmp_path}/"), ("tcp://127.0.0.1:5900", target().serve(echo).url),
+    ):  # fmt: skip
+        text = text.replace(old, str(new))
+    (tmp_path / "sluice.yaml").write_text(text, encoding="utf-8")
+    path = tmp_path / "https"
+    with subprocess.Popen(
+        ["systemd-socket-activate", f"--fdname={name}", "-l", path, SLUICE, "-c", tmp_path / "sluice.yaml"],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(DEADLINE)
+            until(lambda: sock.connect_ex(str(path)) == 0, "the socket")  # it starts by this
+            client = Client(trust.wrap_socket(sock, server_hostname="localhost")).upgrade("/vnc")
+            client.send_binary(b"hello")
+            assert client.take_payload(5) == b"hello"
+            client.send_close(1000)
+            client.take_closing()
+            client.close()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            told = process.stderr.read()
+        assert process.wait(DEADLINE) == 0, told
+
+
+# ---- logrotate
+
+
+def test_logrotate_turns_the_log(start, keep, target, tmp_path):
+    """Really: with a systemctl of our own, which says USR1 to the process that it is asked to."""
+    needs("logrotate")
+    folder, log, bin_folder = tmp_path / "logs", tmp_path / "logs/sluice.log", tmp_path / "bin"
+    folder.mkdir(mode=0o750)
+    bin_folder.mkdir()
+    gateway = start(
+        f"""
+        workers: 2
+        listen: {{address: 127.0.0.1:0}}
+        log: {{output: {log}}}
+        routes: {{path: /x, target: "{target().url}"}}
+        """,
+        wait_ready=False,
+    )
+
+    def events(file, name):
+        if not file.exists():
+            return []
+        found = [parse_line(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        assert None not in found
+        return [one for one in found if one["event"] == name]
+
+    def ask():
+        client = keep(gateway.connect())
+        assert client.ask(request("/nowhere")).status == 404
+        client.close()
+
+    gateway.addresses = until(lambda: events(log, "ready"), "ready")[0]["listen"].split(",")
+    systemctl = bin_folder / "systemctl"
+    systemctl.write_text(
+        '#!/bin/sh\n[ "$*" = "kill --kill-whom=main --signal=USR1 sluice.service" ] && '
+        f"kill -USR1 {gateway.pid}\n"
+    )
+    systemctl.chmod(0o755)
+    who = f"{getpass.getuser()} {grp.getgrgid(os.getegid()).gr_name}"
+    text = read("logrotate/sluice")
+    for old, new in (("/var/log/sluice/", f"{folder}/"), ("su sluice sluice", f"su {who}"), ("0640 sluice sluice", f"0640 {who}")):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "conf").write_text(text, encoding="utf-8")
+    (tmp_path / "conf").chmod(0o644)
+    asked = 40
+    for _ in range(asked):
+        ask()
+    old = folder / "sluice.log.1"
+    until(lambda: len(events(log, "request_refused")) == asked, "the old lines")
+    run("logrotate", "-f", "-s", tmp_path / "state", tmp_path / "conf",
+        env={**os.environ, "PATH": f"{bin_folder}:{SBIN}"})  # fmt: skip
+    until(lambda: events(log, "log_reopened"), "the new file")
+    for _ in range(asked):
+        ask()
+    # A worker that had not heard of it yet may have written to the old file; no line is lost.
+    until(
+        lambda: len(events(old, "request_refused")) + len(events(log, "request_refused")) == 2 * asked, "every line"
+    )
+    assert events(old, "ready") and not events(log, "ready")
+    assert len(events(log, "request_refused")) > 0
+    assert log.stat().st_mode & 0o777 == 0o640
+
+
 # ---- Kubernetes
 
 
@@ -322,6 +427,37 @@ def test_the_collected_image_runs(tmp_path):
     assert size < 20 << 20
     names = {file.name for file in image.rglob("*") if os.access(file, os.X_OK) and file.is_file()}
     assert not names & {"sh", "bash", "busybox"}
+
+
+def test_the_collected_image_serves(tmp_path):
+    """As process 1, as in a container, which TERM ends."""
+    if SANITIZED or UNDER_VALGRIND or os.geteuid() != 0:
+        pytest.skip("for the release build, and for root")
+    own = ["unshare", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*own, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no process namespace")
+    image = tmp_path / "image"
+    run(CONTRIB / "docker/collect", SLUICE, image)
+    text = read("docker/novnc.yaml").replace('":8080"', "127.0.0.1:0").replace("tcp://desktop:", "tcp://127.0.0.1:")
+    (image / "etc/sluice/sluice.yaml").write_text(text, encoding="utf-8")
+    (image / "usr/share/novnc").mkdir(parents=True)
+    for folder in (tmp_path, *tmp_path.parents):  # pytest's are for us alone
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    inside = ["chroot", "--userspec=65532:65532", image, "/usr/local/bin/sluice"]
+    with subprocess.Popen(
+        [*own, *inside], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={"PATH": SBIN}
+    ) as process:
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if " ready " in line:
+                break
+        assert process.poll() is None, lines
+        (inner,) = children(process.pid, "sluice")
+        os.kill(inner, signal.SIGTERM)
+        lines += process.stderr.readlines()
+        assert process.wait(DEADLINE) == 0, lines
 
 
 # ---- Shell

@@ -198,6 +198,7 @@ def test_rate(start, keep, target, form):
     """Lines that come faster are left out and told of, however many processes write; errors never are."""
     gateway = start(
         f"""
+        workers: 3
         listen: {{address: 127.0.0.1:0}}
         log: {{format: {form}, rate: 20/h}}
         routes: {{path: /x, target: "{target().url}"}}

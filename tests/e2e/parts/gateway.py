@@ -44,7 +44,8 @@ class Gateway(Program):
         except AssertionError:
             self.end()
             raise
-        self.ports = [int(address.rpartition(":")[2]) for address in ready["listen"].split(",")]
+        ports = (address.rpartition(":")[2] for address in ready["listen"].split(","))
+        self.ports = [int(port) if port.isdigit() else None for port in ports]  # a unix socket has none
 
     @property
     def port(self):
