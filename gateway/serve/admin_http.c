@@ -139,18 +139,23 @@ static void read_method(struct slice method, struct admin_ask *ask)
     bool sessions = ask->page == ADMIN_SESSIONS || ask->page == ADMIN_SESSION;
     ask->head_only = slice_eq(method, SLICE("HEAD"));
     ask->ends = sessions && slice_eq(method, SLICE("DELETE"));
-    if (!ask->head_only && !ask->ends && !slice_eq(method, SLICE("GET"))) {
+    if (ask->status == 0 && !ask->head_only && !ask->ends && !slice_eq(method, SLICE("GET"))) {
         ask->allow = sessions ? "GET, HEAD, DELETE" : "GET, HEAD";
         refuse(ask, 405, "this page takes %s", ask->allow);
     }
 }
 
-/* The name as the rows have it: cut. */
+/* Names as the rows have them. */
 static void filter_by_route(const struct board_head *board, struct slice name, struct admin_ask *ask)
 {
     const char *names[TALLY_ROWS + 1] = {0};
     uint32_t used = atomic_load(&board->rows_used);
-    (void)snprintf(ask->filter.route, sizeof ask->filter.route, "%.*s", SLICE_ARG(name));
+    if (name.len >= sizeof ask->filter.route) {
+        refuse(ask, 400, "route: names of over %zu bytes cannot be asked for: filter by client",
+            sizeof ask->filter.route - 1);
+        return;
+    }
+    memcpy(ask->filter.route, name.p, name.len);
     if (used >= TALLY_ROWS) {
         return; /* there are routes without a row */
     }

@@ -50,7 +50,9 @@ static bool take_string(struct slice *s, struct slice *inside)
     struct utf8 utf8 = {0};
     while (at < s->len && s->p[at] != '"') {
         size_t n = s->p[at] == '\\' ? escape_len((struct slice){s->p + at, s->len - at}) : 1;
-        if (n == 0 || (unsigned char)s->p[at] < ' ' || !utf8_feed(&utf8, (const uint8_t *)s->p + at, n)) {
+        bool ascii = (unsigned char)s->p[at] < 0x80 && utf8_whole(&utf8);
+        if (n == 0 || (unsigned char)s->p[at] < ' ' ||
+            (!ascii && !utf8_feed(&utf8, (const uint8_t *)s->p + at, n))) {
             return false;
         }
         at += n;
@@ -181,14 +183,19 @@ void sessions_json_table_head(FILE *out)
     (void)fputc('\n', out);
 }
 
+/* Runs of what prints go out whole: lists are long. */
 static void cell(struct slice value, FILE *out)
 {
+    size_t from = 0;
     if (value.len == 0) {
         (void)fputc('-', out);
     }
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.p[i];
-        (void)fputc(c >= ' ' && c <= '~' ? c : '?', out);
+    for (size_t i = 0; i <= value.len; i++) {
+        if (i == value.len || value.p[i] < ' ' || value.p[i] > '~') {
+            (void)fwrite(value.p + from, 1, i - from, out);
+            (void)fputs(i < value.len ? "?" : "", out);
+            from = i + 1;
+        }
     }
 }
 

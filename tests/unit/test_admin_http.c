@@ -120,6 +120,9 @@ static void refusals(void **state)
         {"GET /sessions?route=%4", 400, "write route=VALUE"},
         {"GET /sessions?route=%00", 400, "write route=VALUE"},
         {"GET /sessions?route=dsk", 400, "did you mean \"desk\"?"},
+        {"GET /sessions?route="
+         "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
+            400, "over 63 bytes"},
         {"GET /sessions?route=other", 400, "no route is named \"other\""},
         {"GET /sessions?route=desk&route=desk", 400, "once"},
         {"GET /sessions?client=10.0.0", 400, "client"},
