@@ -177,7 +177,7 @@ deps: ## installs what building, running and testing need (Debian and its kin)
 .PHONY: deps-ci
 deps-ci: deps ## and what CI adds: the second compiler, sanitizers, linters, valgrind, programs that contrib/ has files for
 	$(APT_INSTALL) clang libclang-rt-dev clang-format clang-tidy cppcheck valgrind \
-		systemd logrotate haproxy nginx-light
+		systemd logrotate haproxy nginx-light prometheus
 
 .PHONY: deps-e2e
 deps-e2e: deps ## and what make e2e needs: a browser, noVNC, a VNC server, sshd, databases, other people's clients
