@@ -284,6 +284,7 @@ struct dial *dial_start(const struct dial_host *host, const struct dial_order *o
     dial->host = *host;
     dial->target = *order->target;
     dial->tls = order->tls;
+    dial->egress = order->egress;
     dial->done = done;
     dial->context = context;
     dial->timeout_ms = order->timeout_ms;

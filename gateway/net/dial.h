@@ -3,6 +3,7 @@
 #ifndef SLUICE_NET_DIAL_H
 #define SLUICE_NET_DIAL_H
 
+#include "base/egress.h"
 #include "base/endpoint.h"
 #include "net/loop.h"
 #include "net/resolve.h"
@@ -13,7 +14,7 @@
 enum dial_status {
     DIAL_OK,
     DIAL_REFUSED,     /* ECONNREFUSED from every address, or from one and no answer worth more */
-    DIAL_UNREACHABLE, /* no route, no such socket file, no permission, ... */
+    DIAL_UNREACHABLE, /* no route, no such socket file, no permission, denied by the policy, ... */
     DIAL_TIMEOUT,     /* the deadline passed: look-up, connect, prelude or TLS */
     DIAL_DNS,         /* no such name, or the look-up failed */
     DIAL_TLS,         /* the handshake failed: not verified, or refused by the target */
@@ -38,7 +39,9 @@ struct dial_order {
     /* Sent whole to the address that connects, in the clear, ahead of TLS and of all else. */
     const void *prelude;
     size_t prelude_bytes; /* at most DIAL_PRELUDE_MAX; 0: none */
-    uint64_t timeout_ms;  /* from now on */
+    /* Asked of each address just before it is connected to. Outlives the dial; NULL: what is built in. */
+    const struct egress *egress;
+    uint64_t timeout_ms; /* from now on */
 };
 
 enum { DIAL_PRELUDE_MAX = 1024 };

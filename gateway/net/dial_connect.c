@@ -2,6 +2,7 @@
 #include "net/dial_internal.h"
 #include "net/sock.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -167,6 +168,25 @@ static int attempt_start(struct dial *dial, size_t at)
     return 0;
 }
 
+/* What is judged here is what is connected to: nothing is looked up again between the two. */
+static bool is_denied(const struct dial_attempt *attempt)
+{
+    static const struct egress built_in = {0};
+    const struct dial *dial = attempt->dial;
+    const struct dial_address *address = &dial->addresses[attempt->address];
+    struct sockaddr_storage copy = {0};
+    memcpy(&copy, &address->of, address->len);
+    struct sock_peer peer = sock_peer_from(&copy);
+    enum egress_verdict verdict = egress_judge(dial->egress != NULL ? dial->egress : &built_in, &peer.addr);
+    if (verdict == EGRESS_ALLOWED) {
+        return false;
+    }
+    char what[64];
+    (void)snprintf(what, sizeof what, "denied by egress (%s)", egress_phrase(verdict));
+    note_attempt(attempt, DIAL_UNREACHABLE, what);
+    return true;
+}
+
 static void next_unix(struct dial *dial, uint64_t now_ms)
 {
     dial->tried = 1;
@@ -191,6 +211,9 @@ void dial_connect_next(struct dial *dial, uint64_t now_ms)
     while (dial->tried < dial->address_count) {
         size_t at = dial->tried++;
         dial->attempts[at] = (struct dial_attempt){.dial = dial, .address = at};
+        if (is_denied(&dial->attempts[at])) {
+            continue;
+        }
         int err = attempt_start(dial, at);
         if (err == 0) {
             break;

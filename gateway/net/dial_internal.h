@@ -43,6 +43,7 @@ struct dial {
     struct dial_host host;
     struct endpoint target;
     struct tls_client *tls;
+    const struct egress *egress;
     dial_done_fn *done;
     void *context;
     enum dial_phase phase;

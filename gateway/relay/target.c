@@ -65,6 +65,7 @@ static void reach(struct session *s, unsigned at)
         .tls = targets->states[at].tls,
         .prelude = prelude,
         .prelude_bytes = target_proxy_write(s, prelude),
+        .egress = &s->route->egress,
         .timeout_ms = share_ms(s),
     };
     s->target_at = (uint8_t)at;

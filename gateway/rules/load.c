@@ -70,7 +70,7 @@ static void load_defaults(
     load_map(l, value, spec->keys, &l->defaults);
 }
 
-/* In the order in which they load: routes start from timeouts and limits. */
+/* In the order in which they load: routes start from timeouts, limits and egress. */
 static const struct key_spec root_keys[] = {
     {.name = "workers", .load = load_workers},
     {.name = "user", .load = load_user},
@@ -85,6 +85,10 @@ static const struct key_spec root_keys[] = {
         .missing = "listen: {address: 127.0.0.1:8080}"},
     {.name = "timeouts", .load = load_defaults, .keys = timeout_keys},
     {.name = "limits", .load = load_defaults, .keys = limit_keys},
+    {.name = "egress",
+        .load = load_egress_for_all,
+        .offset = offsetof(struct load_defaults, egress),
+        .keys = load_egress_keys},
     {.name = "routes",
         .load = load_routes,
         .offset = offsetof(struct rules, routes),
@@ -269,6 +273,7 @@ static void load_arguments(struct loader *l, const char *listen, const char *tar
     if (load_target_argument(l, slice_from(target), target_rule) && target_rule->scheme == TARGET_TLS) {
         route->target_tls = load_target_tls_new(l);
     }
+    load_egress_check(l, target_rule, &route->egress);
     load_leave(l, entered);
     if (!fine) {
         return;

@@ -18,6 +18,7 @@ struct load_defaults {
     uint32_t request_bytes;
     struct route_timeouts timeouts;
     struct route_limits limits;
+    struct egress egress;
 };
 
 enum { LOAD_KEY_MAX = 256 };
@@ -162,6 +163,21 @@ void load_allow(struct loader *l, const struct tree_node *item, const struct key
 void load_origin(struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into);
 void load_subprotocol(
     struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into);
+
+/* One network into *into; what to write where it says "any" is `instead_of_any`. */
+void load_network(
+    struct loader *l, const struct tree_node *item, const char *instead_of_any, struct ip_net *into);
+
+/* ---- load_egress.c */
+extern const struct key_spec load_egress_keys[];
+void load_egress(struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
+
+/* What routes start from. */
+void load_egress_for_all(
+    struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into);
+
+/* Tells it where a target is an address that the policy denies; a name shows when it is looked up. */
+void load_egress_check(struct loader *l, const struct target_rule *target, const struct egress *egress);
 
 /* ---- load_service.c: what concerns the process and not its sessions */
 extern const struct key_spec load_log_keys[];

@@ -141,7 +141,7 @@ void load_path_pattern(
 
 /* ---- from */
 
-static void load_network(
+void load_network(
     struct loader *l, const struct tree_node *item, const char *instead_of_any, struct ip_net *into)
 {
     struct slice text;

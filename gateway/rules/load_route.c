@@ -187,6 +187,10 @@ const struct key_spec load_route_keys[] = {
     KEY_WORD("balance", struct route, balance, balance_words),
     {.name = "connect_retry", .load = load_bool, .offset = offsetof(struct route, connect_retry)},
     KEY_WORD("target_proxy_protocol", struct route, target_proxy, target_proxy_words),
+    {.name = "egress",
+        .load = load_egress,
+        .offset = offsetof(struct route, egress),
+        .keys = load_egress_keys},
     KEY_PATH("files", struct route, files, files_at),
     KEY_WORD("messages", struct route, messages, messages_words),
     KEY_WORD("on_unreachable", struct route, on_unreachable, unreachable_words),
@@ -229,6 +233,7 @@ bool load_route_init(struct loader *l, struct route *route, unsigned index)
     }
     route->timeouts = l->defaults.timeouts;
     route->limits = l->defaults.limits;
+    route->egress = l->defaults.egress;
     return route->name != NULL;
 }
 
@@ -248,7 +253,7 @@ static void tell_key(struct loader *l, const struct tree_node *map, const char *
 static void check_files(struct loader *l, const struct tree_node *map)
 {
     static const char *const of_targets[] = {"origin", "subprotocol", "target_tls", "balance",
-        "connect_retry", "target_proxy_protocol", "messages", "on_unreachable", "on_client_abort",
+        "connect_retry", "target_proxy_protocol", "egress", "messages", "on_unreachable", "on_client_abort",
         "close_codes", "timeouts", "limits"};
     if (yaml_tree_find(map, SLICE("target"))) {
         tell_key(l, map, "files", "does not go with target: a route has one of them, so write two routes");
@@ -287,6 +292,18 @@ static void check_target_tls(struct loader *l, const struct tree_node *map, stru
     }
 }
 
+static void check_egress(struct loader *l, const struct tree_node *map, const struct route *route)
+{
+    const struct tree_node *node = yaml_tree_find(map, SLICE("target"));
+    size_t entered = load_enter(l, "target");
+    for (size_t i = 0; i < route->target_count; i++) {
+        size_t below = node->kind == TREE_LIST ? load_enter_index(l, (unsigned)i) : l->key_len;
+        load_egress_check(l, &route->targets[i], &route->egress);
+        load_leave(l, below);
+    }
+    load_leave(l, entered);
+}
+
 void load_route_item(struct loader *l, const struct tree_node *item, const struct key_spec *spec, void *into)
 {
     struct route *route = into;
@@ -306,6 +323,7 @@ void load_route_item(struct loader *l, const struct tree_node *item, const struc
         check_files(l, item);
     } else if (yaml_tree_find(item, SLICE("target"))) {
         check_target_tls(l, item, route);
+        check_egress(l, item, route);
     } else if (!load_was_meant(item, spec->keys, "target") && !load_was_meant(item, spec->keys, "files")) {
         LOAD_FAULT(
             l, item->at, "has neither target nor files: write one, such as target: tcp://127.0.0.1:5900");

@@ -7,6 +7,7 @@
 #define SLUICE_RULES_RULES_H
 
 #include "base/arena.h"
+#include "base/egress.h"
 #include "base/endpoint.h"
 #include "base/ip.h"
 #include "base/log.h"
@@ -167,6 +168,7 @@ struct route {
     enum balance balance;
     bool connect_retry;                       /* all of them are tried again while `connect` lasts */
     enum target_proxy target_proxy;           /* of all targets */
+    struct egress egress;                     /* which addresses a target may have */
     const struct target_tls_rule *target_tls; /* not NULL where one of them is TARGET_TLS */
     enum messages messages;
     enum on_unreachable on_unreachable;

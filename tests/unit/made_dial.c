@@ -12,6 +12,7 @@ struct tls_server *tls_server;
 char why[TLS_WHY_MAX];
 const char *prelude;
 size_t prelude_bytes;
+const struct egress *egress;
 
 static void note_outcome(
     void *context, enum dial_status status, struct transport *transport, const char *detail)
@@ -50,6 +51,7 @@ struct dial *start(const char *target, struct tls_client *tls, uint64_t timeout_
         .tls = tls,
         .prelude = prelude,
         .prelude_bytes = prelude_bytes,
+        .egress = egress,
         .timeout_ms = timeout_ms};
     struct dial *dial = dial_start(&host, &order, clock_now_ms(), note_outcome, outcome);
     assert_non_null(dial);

@@ -22,6 +22,8 @@ extern char why[TLS_WHY_MAX];
 /* What the dials to come send first. */
 extern const char *prelude;
 extern size_t prelude_bytes;
+/* Which addresses they may have; NULL: what is built in. */
+extern const struct egress *egress;
 
 struct outcome {
     int count;

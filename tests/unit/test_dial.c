@@ -255,6 +255,67 @@ static void cancel_and_turn(struct dial *dial, enum dial_phase phase, const stru
     }
 }
 
+/* ---- Addresses that the policy denies. */
+
+static void an_address_that_is_denied_is_not_connected_to(void **state)
+{
+    (void)state;
+    struct ip_net local[2];
+    assert_true(ip_net_parse(SLICE("127.0.0.0/8"), &local[0], NULL));
+    assert_true(ip_net_parse(SLICE("::1"), &local[1], NULL));
+    struct egress policy = {.deny = local, .deny_count = 2};
+    struct made_target target = made_target_listening(8);
+    char wanted[256], name[64];
+    (void)snprintf(wanted, sizeof wanted, "%s: denied by egress (in its deny)", target.text);
+    (void)snprintf(name, sizeof name, "localhost:%u", (unsigned)target.port);
+    egress = &policy;
+    struct outcome outcome = dial_target(target.text, NULL, 10000);
+    expect_fault(&outcome, DIAL_UNREACHABLE, wanted);
+    outcome = dial_target(name, NULL, 10000);
+    assert_int_equal(DIAL_UNREACHABLE, outcome.status);
+    assert_non_null(strstr(outcome.detail, wanted));
+    egress = NULL;
+    struct pollfd knock = {.fd = target.fd, .events = POLLIN};
+    assert_int_equal(0, poll(&knock, 1, 0));
+    made_target_end(&target);
+
+    outcome = dial_target("169.254.169.254:80", NULL, 10000);
+    expect_fault(
+        &outcome, DIAL_UNREACHABLE, "169.254.169.254:80: denied by egress (a cloud's metadata service)");
+    outcome = dial_target("[::ffff:169.254.1.1]:80", NULL, 10000);
+    expect_fault(&outcome, DIAL_UNREACHABLE, "169.254.1.1:80: denied by egress (a link-local address)");
+    outcome = dial_target("0.0.0.0:80", NULL, 10000);
+    expect_fault(&outcome, DIAL_UNREACHABLE, "0.0.0.0:80: denied by egress (no address of a host)");
+}
+
+static void the_other_addresses_are_tried_where_one_is_denied(void **state)
+{
+    (void)state;
+    struct made_target good = made_target_listening(8);
+    struct sockaddr_in addresses[2];
+    struct addrinfo list[2] = {0};
+    for (size_t i = 0; i < 2; i++) {
+        addresses[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(good.port)};
+        addresses[i].sin_addr.s_addr = htonl(i == 0 ? 0xA9FEA9FE : INADDR_LOOPBACK);
+        list[i].ai_family = AF_INET;
+        list[i].ai_addr = (struct sockaddr *)&addresses[i];
+        list[i].ai_addrlen = sizeof addresses[i];
+    }
+    list[0].ai_next = &list[1];
+    struct made_target silent = made_target_crowded();
+    struct outcome outcome;
+    struct dial *dial = start(silent.text, NULL, 20000, &outcome);
+    dial_connect_stop(dial);
+    made_target_end(&silent);
+    dial->address_count = dial->tried = 0;
+    dial_connect_take(dial, list);
+    dial_connect_next(dial, clock_now_ms());
+    turn_until_told(&outcome);
+    assert_int_equal(DIAL_OK, outcome.status);
+    end_connection(&outcome);
+    made_target_end(&good);
+}
+
 static void a_cancelled_dial_leaves_nothing(void **state)
 {
     (void)state;
@@ -306,6 +367,8 @@ int main(void)
         ON_BOTH(the_next_address_is_tried_after_a_while_when_one_is_silent),
         ON_BOTH(a_refusal_says_more_than_silence),
         ON_BOTH(families_take_turns),
+        ON_BOTH(an_address_that_is_denied_is_not_connected_to),
+        ON_BOTH(the_other_addresses_are_tried_where_one_is_denied),
         ON_BOTH(a_cancelled_dial_leaves_nothing),
     };
     return cmocka_run_group_tests_name("dial", tests, dial_set_up, dial_tear_down);

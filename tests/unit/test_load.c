@@ -88,6 +88,7 @@ static void the_least_file_has_every_default(void **state)
     assert_int_equal(route->target_count, 1);
     assert_int_equal(route->balance, BALANCE_FIRST);
     assert_false(route->connect_retry);
+    assert_int_equal(route->egress.allow_count + route->egress.deny_count, 0);
     assert_int_equal(route->target_proxy, TARGET_PROXY_OFF);
     assert_int_equal(route->targets[0].scheme, TARGET_TCP);
     assert_string_equal(route->targets[0].text, "tcp://127.0.0.1:5900");
@@ -147,6 +148,7 @@ static const char every_key[] =
     "    balance: least_sessions\n"
     "    connect_retry: true\n"
     "    target_proxy_protocol: v2\n"
+    "    egress: {deny: '::/0', allow: [10.0.0.0/8, 'fd00::/8']}\n"
     "    target_tls: {ca: ca.crt, server_name: desk.other, verify: false, cert: me.crt, key: me.key}\n"
     "    messages: text\n"
     "    on_unreachable: http\n"
@@ -166,6 +168,7 @@ static const char every_key[] =
     "  message: 19MiB, buffer: 16MiB, rate: {up: 22KiB, down: 23MiB}}\n"
     "log: {level: debug, format: json, output: ../log/sluice.log, rate: 24/h}\n"
     "reload: {revoke: true}\n"
+    "egress: {allow: '0.0.0.0/0', deny: [192.0.2.1]}\n"
     "admin: {address: ':9901', allow: [10.0.0.0/8, 'fd00::/8']}\n";
 
 static void every_key_of_the_top_goes_to_its_place(void **state)
@@ -259,6 +262,14 @@ static void several_targets_go_to_their_places(void **state)
     assert_int_equal(route->balance, BALANCE_LEAST_SESSIONS);
     assert_true(route->connect_retry);
     assert_int_equal(route->target_proxy, TARGET_PROXY_V2);
+    assert_int_equal(route->egress.allow_count, 2);
+    assert_int_equal(route->egress.allow[0].prefix, 104);
+    assert_int_equal(route->egress.allow[1].prefix, 8);
+    assert_int_equal(route->egress.deny_count, 1);
+    assert_int_equal(route->egress.deny[0].prefix, 0);
+    assert_int_equal(rules->routes[1].egress.allow_count, 1);
+    assert_int_equal(rules->routes[1].egress.deny_count, 1);
+    assert_int_equal(rules->routes[1].egress.deny[0].prefix, 128);
     rules_free(rules);
 }
 
@@ -326,8 +337,8 @@ static void the_rest_of_a_route_goes_to_its_place(void **state)
     assert_false(route->target_tls->verify);
     assert_string_equal(route->target_tls->cert, "etc/me.crt");
     assert_string_equal(route->target_tls->key, "etc/me.key");
-    assert_int_equal(route->target_tls->ca_at.line, 32);
-    assert_int_equal(route->target_tls->key_at.line, 32);
+    assert_int_equal(route->target_tls->ca_at.line, 33);
+    assert_int_equal(route->target_tls->key_at.line, 33);
     assert_int_equal(route->messages, MESSAGES_TEXT);
     assert_int_equal(route->on_unreachable, ON_UNREACHABLE_HTTP);
     assert_int_equal(route->on_client_abort, ON_CLIENT_ABORT_RESET);
@@ -353,7 +364,7 @@ static void the_rest_of_a_route_goes_to_its_place(void **state)
     assert_int_equal(files->index, 1);
     assert_string_equal(files->name, "routes[1]");
     assert_string_equal(files->files, "etc/../www");
-    assert_int_equal(files->files_at.line, 43);
+    assert_int_equal(files->files_at.line, 44);
     assert_null(files->targets);
     assert_int_equal(files->timeouts.connect_ms, 12 * SECOND);
     assert_int_equal(files->timeouts.close_ms, 17 * SECOND);
@@ -433,7 +444,7 @@ static void a_file_with_every_key_has_every_key(void **state)
     assert_non_null(root);
     key_count = 0;
     rules_each_key(look_for, root);
-    assert_int_equal(key_count, 99);
+    assert_int_equal(key_count, 105);
     faults_fini(&faults);
     arena_fini(&arena);
 }

@@ -9,8 +9,8 @@ static const struct load_row rows[] = {
     {ROUTE "orgin: any\n", "f:4:5: routes[0].orgin: unknown key (did you mean \"origin\"?)\n"},
     {ROUTE "zzz: x\n", "f:4:5: routes[0].zzz: unknown key; the keys here are name, host, path, origin, "
                        "subprotocol, from, target, target_tls, balance, connect_retry, "
-                       "target_proxy_protocol, files, messages, on_unreachable, on_client_abort, "
-                       "close_codes, timeouts and limits\n"},
+                       "target_proxy_protocol, egress, files, messages, on_unreachable, "
+                       "on_client_abort, close_codes, timeouts and limits\n"},
     {"routes:\n  - target: tcp://h:1\n    listen: {address: \":0\"}\n",
         "f:3:5: routes[0].listen: unknown key here; move it to the left: it belongs to the top of the "
         "file\n"},

@@ -150,6 +150,39 @@ static const struct load_row rows[] = {
         "f:2:38: routes.connect_retry: does nothing on a route with files: take it out\n"
         "f:2:59: routes.target_proxy_protocol: does nothing on a route with files: take it out\n"},
 
+    /* ---- egress */
+    {BOTH "egress: {allow: any}\n",
+        "f:3:17: egress.allow: \"any\" is not a network: write [0.0.0.0/0, \"::/0\"] for every address\n"},
+    {BOTH "egress: {deny: [10.0.0.1/8]}\n",
+        "f:3:17: egress.deny[0]: \"10.0.0.1/8\" has bits set behind its prefix: write the network's first "
+        "address, as in 10.1.0.0/16\n"},
+    {BOTH "egress: {denny: 10.0.0.1}\n", "f:3:10: egress.denny: unknown key (did you mean \"deny\"?)\n"},
+    {BOTH "egress: [10.0.0.1]\n", "f:3:9: egress: has to be a mapping; the keys here are allow and deny\n"},
+    {BOTH "egress: {allow: [10.0.0.0/8, 10.0.0.1], deny: [\"::1\", 10.0.0.1]}\n",
+        "f:3:47: egress.deny: has a network that allow has too: take it out of one of them\n"},
+    {L "routes: {target: [tcp://10.0.0.1:1, \"tcp://[::ffff:169.254.169.254]:80\", \"tls://[fe80::1]:1\"]}\n",
+        "f:2:37: routes.target[1]: \"tcp://[::ffff:169.254.169.254]:80\" is denied by egress, for it is a "
+        "cloud's metadata service: write another target, or, if this one is meant, egress: {allow: "
+        "\"::ffff:169.254.169.254\"} on this route\n"
+        "f:2:74: routes.target[2]: \"tls://[fe80::1]:1\" is denied by egress, for it is a link-local "
+        "address: write another target, or, if this one is meant, egress: {allow: \"fe80::1\"} on this "
+        "route\n"},
+    {L "routes: {target: tcp://169.254.169.254:80, egress: {allow: 169.254.169.254}}\n", ""},
+    {L "routes: {target: tcp://10.0.0.1:80}\negress: {allow: 127.0.0.0/8}\n",
+        "f:2:18: routes.target: \"tcp://10.0.0.1:80\" is denied by egress, for it is not in its allow: add "
+        "it "
+        "there, or write another target\n"},
+    {L "routes: {target: tcp://10.0.0.1:80, egress: {deny: 10.0.0.0/8}}\n",
+        "f:2:18: routes.target: \"tcp://10.0.0.1:80\" is denied by egress, for it is in its deny: add it to "
+        "allow, or write another target\n"},
+    {L "routes: {target: tcp://10.0.0.1:80, egress: {deny: 127.0.0.1}}\negress: {deny: 10.0.0.0/8}\n", ""},
+    {L "routes: {target: [unix:/run/x, tcp://name:80]}\negress: {deny: [0.0.0.0/0, \"::/0\"]}\n", ""},
+    {L "routes: {target: tcp://10.0.0.1:80}\negress: {allow: 127.0.0.0/8, deny: [x]}\n",
+        "f:3:37: egress.deny[0]: \"x\" is not an address or a network: write one such as 10.0.0.0/8, "
+        "192.0.2.7 or fd00::/8\n"},
+    {L "routes: {files: www, egress: {}}\n",
+        "f:2:22: routes.egress: does nothing on a route with files: take it out\n"},
+
     /* ---- log */
     {BOTH "log: {rate: 5}\n",
         "f:3:13: log.rate: \"5\" has no time: write it as in 10/s, 100/m or 1000/h, or off\n"},

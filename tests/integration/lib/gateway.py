@@ -91,11 +91,22 @@ def children(pid, name):
 
 class Gateway:
     """A configuration that does not say how many workers there are gets one, so that a test sees all sessions
-    of it in one process. `env` adds to the environment. `arguments` in place of a configuration starts the form without a file; `nofile` bounds its descriptors.
+    of it in one process. `env` adds to the environment. `arguments` in place of a configuration starts the form
+    without a file; `nofile` bounds its descriptors; `prefix` is a command that becomes the gateway.
     Without `wait_ready` (where the log does not say so) the addresses are the test's own affair."""
 
     def __init__(
-        self, folder, yaml=None, *, arguments=None, nofile=None, wait_ready=True, env=None, pass_fds=(), before=None
+        self,
+        folder,
+        yaml=None,
+        *,
+        arguments=None,
+        nofile=None,
+        wait_ready=True,
+        env=None,
+        pass_fds=(),
+        before=None,
+        prefix=(),
     ):
         self.folder = Path(folder)
         if arguments is None:
@@ -108,6 +119,8 @@ class Gateway:
                 "valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
                 "--errors-for-leak-kinds=definite", f"--suppressions={ROOT}/tests/valgrind.supp", *command,
             ]  # fmt: skip
+
+        command = [*prefix, *command]
 
         def limit():
             if nofile:
