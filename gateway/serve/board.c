@@ -238,7 +238,8 @@ static void sum_two(const struct board *board, size_t sessions_at, size_t linger
 {
     *sessions = 0;
     *lingering = 0;
-    atomic_thread_fence(memory_order_seq_cst); /* our own count is to be seen by others before we see theirs */
+    atomic_thread_fence(
+        memory_order_seq_cst); /* our own count is to be seen by others before we see theirs */
     unsigned used = atomic_load_explicit(&board->head->slots_used, memory_order_relaxed);
     for (unsigned slot = 0; slot < used; slot++) {
         if (is_used(board, slot)) {

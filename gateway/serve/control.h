@@ -12,6 +12,8 @@
 enum control_kind {
     /* worker or admin -> supervisor */
     CONTROL_READY, /* it serves */
+    /* worker -> supervisor */
+    CONTROL_RETIRED, /* it accepts no more */
     /* supervisor -> worker */
     CONTROL_RETIRE, /* accept no more; end with the last session */
     CONTROL_DRAIN,  /* the same, once what waits on listeners is taken; new requests get 503 */

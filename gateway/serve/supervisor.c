@@ -161,6 +161,9 @@ static void listen_to(struct supervisor *s, struct member *member)
         if (fd >= 0) {
             close(fd);
         }
+        if (message.kind == CONTROL_RETIRED) {
+            member->leaving = false;
+        }
         if (message.kind != CONTROL_READY || member->ready) {
             continue;
         }
@@ -223,12 +226,13 @@ static void do_due(struct supervisor *s)
     }
     tell_manager(s);
     crew_fork_due(s);
+    crew_fork_admin_due(s);
 }
 
 static int timeout_ms(const struct supervisor *s)
 {
-    const uint64_t due[] = {s->ready_due_ms, s->drain_due_ms, s->kill_due_ms, s->tickets_due_ms,
-        s->status_due_ms, s->watchdog_due_ms, crew_due_ms(s)};
+    const uint64_t due[] = {s->ready_due_ms, s->leave_due_ms, s->drain_due_ms, s->kill_due_ms,
+        s->tickets_due_ms, s->status_due_ms, s->watchdog_due_ms, crew_due_ms(s)};
     uint64_t first = CLOCK_NEVER;
     for (size_t i = 0; i < sizeof due / sizeof due[0]; i++) {
         first = due[i] < first ? due[i] : first;
@@ -260,10 +264,10 @@ static void turn(struct supervisor *s)
             listen_to(s, whose[i]);
         }
     }
-    reload_progress(s);
     if (ready > 0 && fds[0].revents != 0) {
         read_signals(s); /* behind the pairs: these may free members */
     }
+    reload_progress(s);
     do_due(s);
 }
 
@@ -346,7 +350,9 @@ int supervisor_run(struct rules *rules, const char *file)
         .text_fd = -1,
         .signals = -1,
         .board = {.fd = -1},
+        .admin_seat = {.due_ms = CLOCK_NEVER},
         .ready_due_ms = CLOCK_NEVER,
+        .leave_due_ms = CLOCK_NEVER,
         .drain_due_ms = CLOCK_NEVER,
         .kill_due_ms = CLOCK_NEVER,
         .status_due_ms = CLOCK_NEVER,
@@ -366,6 +372,10 @@ int supervisor_run(struct rules *rules, const char *file)
             turn(&s);
         }
         crew_end_admin(&s);
+        s.kill_due_ms = s.now_ms + SUPERVISOR_KILL_MS;
+        while (!list_empty(&s.crew)) {
+            turn(&s);
+        }
     }
     generation_free(s.now);
     generation_free(s.next);

@@ -115,7 +115,7 @@ _Noreturn static void be_worker(
     exit(worker_run(g, seat));
 }
 
-static struct member *member_new(struct supervisor *s, struct generation *generation)
+struct member *crew_member_new(struct supervisor *s, struct generation *generation)
 {
     struct member *member = calloc(1, sizeof *member);
     if (member != NULL) {
@@ -167,7 +167,7 @@ static bool fork_into(struct supervisor *s, struct member *member, const char **
 
 bool crew_fork_worker(struct supervisor *s, struct generation *generation, unsigned index, const char **why)
 {
-    struct member *member = member_new(s, generation);
+    struct member *member = crew_member_new(s, generation);
     *why = "out of memory";
     if (member == NULL) {
         return false;
@@ -187,10 +187,11 @@ bool crew_fork_worker(struct supervisor *s, struct generation *generation, unsig
     }
     describe_slot(s, member);
     list_push_back(&s->crew, &member->link);
+    crew_link_admin(s, member);
     return true;
 }
 
-static void postpone(struct supervisor *s, struct seat *seat)
+void crew_postpone(struct supervisor *s, struct seat *seat)
 {
     uint64_t pause_ms = seat->pause_ms > 0 ? seat->pause_ms * 2 : PAUSE_LEAST_MS;
     seat->pause_ms = pause_ms < PAUSE_MOST_MS ? pause_ms : PAUSE_MOST_MS;
@@ -210,14 +211,14 @@ void crew_fork_due(struct supervisor *s)
             log_begin(&line, supervisor_log(s), LOG_ERROR, "worker_not_started");
             log_cstr(&line, "reason", why);
             log_end(&line);
-            postpone(s, &s->seats[i]);
+            crew_postpone(s, &s->seats[i]);
         }
     }
 }
 
 uint64_t crew_due_ms(const struct supervisor *s)
 {
-    uint64_t due_ms = CLOCK_NEVER;
+    uint64_t due_ms = s->stage == STAGE_SERVING ? s->admin_seat.due_ms : CLOCK_NEVER;
     for (unsigned i = 0; s->now != NULL && s->stage == STAGE_SERVING && i < s->now->workers; i++) {
         due_ms = s->seats[i].due_ms < due_ms ? s->seats[i].due_ms : due_ms;
     }
@@ -255,7 +256,7 @@ static void member_free(struct member *member)
 static void take_seat_again(struct supervisor *s, struct seat *seat, const struct member *member)
 {
     if (s->now_ms - member->born_ms < LIVED_MS) {
-        postpone(s, seat);
+        crew_postpone(s, seat);
     } else {
         *seat = (struct seat){.due_ms = s->now_ms};
     }
@@ -287,9 +288,16 @@ static void worker_ended(struct supervisor *s, struct member *member, int status
     }
 }
 
-static void ended(struct supervisor *s, struct member *member, int status)
+static void admin_ended(struct supervisor *s, struct member *member, int status)
 {
-    worker_ended(s, member, status);
+    bool wanted = member->of != NULL && s->stage == STAGE_SERVING;
+    if (!was_to_end(s, member, status)) {
+        log_death(s, member, status);
+    }
+    if (wanted) {
+        take_seat_again(s, &s->admin_seat, member);
+    }
+    member_free(member);
 }
 
 void crew_reap(struct supervisor *s)
@@ -299,20 +307,9 @@ void crew_reap(struct supervisor *s)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         for (struct member *m = crew_first(s); m != NULL; m = crew_next(s, m)) {
             if (m->pid == pid) {
-                ended(s, m, status);
+                m->is_admin ? admin_ended(s, m, status) : worker_ended(s, m, status);
                 break;
             }
         }
     }
-}
-
-void crew_renew_admin(struct supervisor *s, const struct generation *old)
-{
-    (void)s;
-    (void)old;
-}
-
-void crew_end_admin(struct supervisor *s)
-{
-    (void)s;
 }

@@ -10,6 +10,7 @@
 enum {
     SUPERVISOR_SEATS = 512,
     SUPERVISOR_READY_MS = 30 * 1000, /* the workers of a new configuration have to begin within this */
+    SUPERVISOR_LEAVE_MS = 2 * 1000,  /* how long the change waits for old workers to accept no more */
     SUPERVISOR_KILL_MS = 5 * 1000,   /* and end within this, when sessions are not waited for */
     SUPERVISOR_STATUS_MS = 5 * 1000,
 };
@@ -38,6 +39,7 @@ struct member {
     unsigned slot, index; /* a worker's */
     int control;          /* -1: it has closed it */
     bool ready;
+    bool leaving; /* told to retire, and has not said yet that it accepts no more */
     uint64_t born_ms;
 };
 
@@ -51,6 +53,7 @@ struct supervisor {
     struct generation *now;  /* serves; NULL while starting */
     struct generation *next; /* whose workers begin */
     uint32_t generations;    /* made */
+    bool changing;           /* `now` serves, and old workers may still accept */
     bool again;              /* SIGHUP came meanwhile */
     int text_fd;             /* the text of `next`, for revocation; -1: none */
     int signals;
@@ -58,7 +61,8 @@ struct supervisor {
     struct seat seats[SUPERVISOR_SEATS];
     struct seat admin_seat;
     uint64_t now_ms; /* read once a turn */
-    uint64_t ready_due_ms, drain_due_ms, kill_due_ms, tickets_due_ms, status_due_ms, watchdog_due_ms;
+    uint64_t ready_due_ms, leave_due_ms, drain_due_ms, kill_due_ms, tickets_due_ms, status_due_ms,
+        watchdog_due_ms;
     uint64_t told_sessions;
 };
 
@@ -85,18 +89,28 @@ void crew_tell(struct supervisor *s, struct member *member, const struct control
 void crew_tell_workers(struct supervisor *s, enum control_kind kind);
 /* Kills what is left. */
 void crew_kill(struct supervisor *s);
-/* Behind a change from `old` (NULL: none) to `now`: an admin process that fits. */
-void crew_renew_admin(struct supervisor *s, const struct generation *old);
-/* Waits for it. */
-void crew_end_admin(struct supervisor *s);
 /* In a process just forked: closes what only the supervisor and the others have. */
 void crew_forget(struct supervisor *s, struct generation *kept);
+
+struct member *crew_member_new(struct supervisor *s, struct generation *generation);
+/* It died young: later, and later each time. */
+void crew_postpone(struct supervisor *s, struct seat *seat);
+
+/* ---- supervisor_admin.c */
+struct member *crew_admin(struct supervisor *s); /* NULL: there is none */
+/* Behind a change from `old` (NULL: none) to `now`: an admin process that fits. */
+void crew_renew_admin(struct supervisor *s, const struct generation *old);
+void crew_fork_admin_due(struct supervisor *s);
+/* Brings a worker and the admin process together. */
+void crew_link_admin(struct supervisor *s, struct member *worker);
+/* It is to end. */
+void crew_end_admin(struct supervisor *s);
 
 /* ---- supervisor_reload.c: from one configuration to the next. */
 void reload_asked(struct supervisor *s);
 /* `next` is whole: forks its workers. False: it has failed. */
 bool reload_start(struct supervisor *s, struct generation *next);
-/* A worker of `next` is ready. */
+/* Goes on where workers of `next` are ready, or old ones have left. */
 void reload_progress(struct supervisor *s);
 /* One has died, or time is up. */
 void reload_failed(struct supervisor *s, const char *why);

@@ -133,6 +133,7 @@ static void retire(struct supervisor *s, const struct generation *generation)
     for (struct member *m = crew_first(s); m != NULL; m = crew_next(s, m)) {
         if (!m->is_admin && m->of == generation) {
             m->of = NULL;
+            m->leaving = true;
             atomic_store(&s->board.head->slots[m->slot].retired, true);
             crew_tell(s, m, &message, -1);
         }
@@ -200,7 +201,7 @@ static void reload(struct supervisor *s)
 
 void reload_asked(struct supervisor *s)
 {
-    if (s->stage != STAGE_SERVING || s->next != NULL) {
+    if (s->stage != STAGE_SERVING || s->next != NULL || s->changing) {
         s->again = s->stage < STAGE_DRAINING; /* once, for all that come meanwhile */
         return;
     }
@@ -261,36 +262,58 @@ static void take_seats(struct supervisor *s)
     }
 }
 
+/* From here on the new configuration takes every connection. */
+static void complete(struct supervisor *s)
+{
+    struct log_line line;
+    s->changing = false;
+    s->leave_due_ms = CLOCK_NEVER;
+    for (struct member *m = crew_first(s); m != NULL; m = crew_next(s, m)) {
+        m->leaving = false;
+    }
+    atomic_fetch_add(&s->board.head->reloads_ok, 1);
+    atomic_store(&s->board.head->reloaded_s, (int64_t)(clock_wall_ms() / 1000));
+    log_begin(&line, &s->now->log, LOG_INFO, "reloaded");
+    log_u64(&line, "generation", s->now->number);
+    log_u64(&line, "workers", s->now->workers);
+    log_end(&line);
+    finish(s);
+}
+
 static void take_over(struct supervisor *s)
 {
     struct generation *old = s->now;
-    struct board_head *head = s->board.head;
     s->now = s->next;
     s->next = NULL;
     s->ready_due_ms = CLOCK_NEVER;
     generation_commit(s->now);
     take_seats(s);
-    atomic_store(&head->generation, s->now->number);
-    atomic_store(&head->workers, s->now->workers);
+    atomic_store(&s->board.head->generation, s->now->number);
+    atomic_store(&s->board.head->workers, s->now->workers);
+    crew_renew_admin(s, old);
     if (old == NULL) {
         s->stage = STAGE_SERVING;
         generation_log_ready(s->now);
-    } else {
-        struct log_line line;
-        atomic_fetch_add(&head->reloads_ok, 1);
-        atomic_store(&head->reloaded_s, (int64_t)(clock_wall_ms() / 1000));
-        log_begin(&line, &s->now->log, LOG_INFO, "reloaded");
-        log_u64(&line, "generation", s->now->number);
-        log_u64(&line, "workers", s->now->workers);
-        log_end(&line);
-        retire_old(s, old);
-        if (s->text_fd >= 0) {
-            revoke_sessions(s);
+        finish(s);
+        return;
+    }
+    s->changing = true;
+    s->leave_due_ms = s->now_ms + SUPERVISOR_LEAVE_MS;
+    retire_old(s, old);
+    if (s->text_fd >= 0) {
+        revoke_sessions(s);
+    }
+    generation_free(old);
+}
+
+static bool is_left(struct supervisor *s)
+{
+    for (struct member *m = crew_first(s); m != NULL; m = crew_next(s, m)) {
+        if (m->leaving) {
+            return s->leave_due_ms <= s->now_ms;
         }
     }
-    crew_renew_admin(s, old);
-    generation_free(old);
-    finish(s);
+    return true;
 }
 
 void reload_progress(struct supervisor *s)
@@ -301,5 +324,8 @@ void reload_progress(struct supervisor *s)
     }
     if (s->next != NULL && ready == s->next->workers && s->stage < STAGE_DRAINING) {
         take_over(s);
+    }
+    if (s->changing && is_left(s)) {
+        complete(s);
     }
 }

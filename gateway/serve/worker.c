@@ -21,6 +21,7 @@ struct worker {
     struct wheel wheel;
     struct resolver *resolver;
     struct loop_watch control;
+    struct loop_watch admin; /* fd -1: there is no admin process */
     struct wheel_timer grace;
     struct listener *listeners; /* [listener_count] */
     unsigned *listens;          /* [listener_count]: which of the rules each is of */
@@ -80,6 +81,21 @@ static void drain(struct worker *w)
     wheel_arm(&w->wheel, &w->grace, clock_now_ms() + GRACE_MS);
 }
 
+/* Of no consequence where it fails: the supervisor waits for it a while, or is gone. */
+static void say(struct worker *w, enum control_kind kind)
+{
+    struct control_message message = {.kind = kind, .slot = w->seat.slot};
+    bool sent = control_send(w->seat.control, &message, -1);
+    (void)sent;
+}
+
+static void retire(struct worker *w)
+{
+    stop_accepting(w);
+    relay_leave(w->relay);
+    say(w, CONTROL_RETIRED);
+}
+
 static void grace_over(struct wheel_timer *timer, uint64_t now_ms)
 {
     (void)now_ms;
@@ -125,8 +141,7 @@ static void obey(struct worker *w, const struct control_message *message, int fd
 {
     switch (message->kind) {
     case CONTROL_RETIRE:
-        stop_accepting(w);
-        relay_leave(w->relay);
+        retire(w);
         break;
     case CONTROL_FINISH:
         finish_listener(w, message->slot);
@@ -147,6 +162,7 @@ static void obey(struct worker *w, const struct control_message *message, int fd
     case CONTROL_REVOKE:
     case CONTROL_ADMIN:
     case CONTROL_READY:
+    case CONTROL_RETIRED:
     case CONTROL_WORKER:
     case CONTROL_LIST:
     case CONTROL_KILL:
@@ -247,8 +263,8 @@ static int begin(struct worker *w)
             return cannot_run(w, "a listener cannot be watched");
         }
     }
-    struct control_message ready = {.kind = CONTROL_READY, .slot = w->seat.slot};
-    return control_send(w->seat.control, &ready, -1) ? EXIT_FINE : cannot_run(w, "the supervisor is gone");
+    say(w, CONTROL_READY);
+    return EXIT_FINE;
 }
 
 static void end(struct worker *w)

@@ -62,6 +62,7 @@ class Sluice(Peer):
         )
         config = self.write(
             "sluice.yaml",
+            "workers: 1\n"
             f"listen: {{address: '127.0.0.1:{PORT}'{tls}}}\n"
             f"routes: {{path: /*, target: 'tcp://127.0.0.1:{target_port}'}}\n",
         )
