@@ -1,10 +1,13 @@
 """What is measured: Sluice, its peers, and the floor. Each is started afresh for every cell of the table."""
 
+import glob
 import os
 import shutil
 import subprocess
+import time
 
 PORT = 7100
+WORKER_S = 5
 
 
 class Peer:
@@ -28,6 +31,10 @@ class Peer:
 
     def command(self, scheme, target_port):
         raise NotImplementedError
+
+    def relaying(self, pid):
+        """Which process relays, of what was started as `pid`."""
+        return pid
 
     def write(self, name, text):
         path = os.path.join(self.bench.folder, name)
@@ -67,6 +74,21 @@ class Sluice(Peer):
             f"routes: {{path: /*, target: 'tcp://127.0.0.1:{target_port}'}}\n",
         )
         return [self.program(), "-c", config]
+
+    def relaying(self, pid):
+        """Its one worker, which may be a moment later than its port."""
+        end = time.monotonic() + WORKER_S
+        while time.monotonic() < end:
+            for stat in glob.glob("/proc/[0-9]*/stat"):
+                try:
+                    with open(stat, encoding="latin-1") as file:
+                        number, _, rest = file.read().partition(" (sluice worker) ")
+                except OSError:
+                    continue  # it has just ended
+                if rest and int(rest.split()[1]) == pid:
+                    return int(number)
+            time.sleep(0.01)
+        raise RuntimeError("sluice has no worker")
 
 
 class Haproxy(Peer):
