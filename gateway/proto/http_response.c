@@ -36,10 +36,13 @@ const char *http_status_text(uint16_t status)
 }
 
 void http_response_refusal(struct text *out, uint16_t status, const char *phrase, const char *allow,
-    const char *date, bool head_only)
+    const char *date, const char *session, bool head_only)
 {
     text_addf(out, "HTTP/1.1 %u %s\r\n", status, http_status_text(status));
     text_addf(out, "Date: %s\r\n", date);
+    if (session != NULL) {
+        text_addf(out, "Sluice-Session: %s\r\n", session);
+    }
     text_addf(out, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n", strlen(phrase) + 1);
     if (status == 405) {
         text_addf(out, "Allow: %s\r\n", allow);
@@ -56,12 +59,13 @@ void http_response_refusal(struct text *out, uint16_t status, const char *phrase
     }
 }
 
-void http_response_switching(struct text *out, const char *accept_key, struct slice subprotocol)
+void http_response_switching(
+    struct text *out, const char *accept_key, struct slice subprotocol, const char *session)
 {
     text_addf(out,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: %s\r\n",
-        accept_key);
+        "Sec-WebSocket-Accept: %s\r\nSluice-Session: %s\r\n",
+        accept_key, session);
     if (subprotocol.len > 0) {
         text_addf(out, "Sec-WebSocket-Protocol: %.*s\r\n", SLICE_ARG(subprotocol));
     }

@@ -1,7 +1,27 @@
 /* The end: what each cause means for the client and for the target (rules/cause.h has the codes), and the
  * patience that lets both have their last bytes. */
-#include "proto/ws_close.h"
+#include "base/text.h"
 #include "relay/session.h"
+
+/* The end that both sides meant: there is nothing to look up. */
+static bool is_normal(const struct session *s)
+{
+    return s->close_phrase[0] == '\0' || (s->cause == CAUSE_TARGET_EOF && s->close_code == WS_CLOSE_NORMAL);
+}
+
+size_t session_close_payload(const struct session *s, uint8_t out[2 + WS_CLOSE_REASON_MAX])
+{
+    if (is_normal(s)) {
+        return ws_close_write(s->close_code, slice_from(s->close_phrase), out);
+    }
+    char id[SESSION_ID_MAX];
+    char array[WS_CLOSE_REASON_MAX + 1];
+    struct text reason;
+    session_id_format(s, id);
+    text_init(&reason, array, sizeof array);
+    text_addf(&reason, "%.*s (%s)", CAUSE_PHRASE_MAX, s->close_phrase, id);
+    return ws_close_write(s->close_code, text_slice(&reason), out);
+}
 
 /* Nothing can be told to the client any more. */
 static void client_lost(struct session *s)

@@ -1,6 +1,5 @@
 /* Target to client: what one read brings is one message, its header written just in front, sent at once. Of a
  * stream between plain sockets only the header is written here, and splice(2) sends the rest behind it. */
-#include "proto/ws_close.h"
 #include "relay/session.h"
 #include <string.h>
 
@@ -32,7 +31,7 @@ enum flow_status down_control(struct session *s)
     if (status == FLOW_CLEAR && s->close_pending) {
         s->close_pending = false;
         uint8_t payload[2 + WS_CLOSE_REASON_MAX];
-        size_t n = ws_close_write(s->close_code, slice_from(s->close_phrase), payload);
+        size_t n = session_close_payload(s, payload);
         status = send_control(s, WS_CLOSE, payload, n);
     }
     return status;

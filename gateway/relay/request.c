@@ -22,11 +22,13 @@ void request_refuse(struct session *s, uint16_t status, const char *phrase, cons
     session_log_refused(s, status, phrase);
     tally_refused(s->relay->census->own, status);
     char date[HTTP_DATE_MAX];
+    char id[SESSION_ID_MAX];
     char array[ANSWER_MAX];
     struct text answer;
     http_date_format((int64_t)(clock_wall_ms() / 1000), date);
+    session_id_format(s, id);
     text_init(&answer, array, sizeof array);
-    http_response_refusal(&answer, status, phrase, allow, date, asks_by_head(s->request));
+    http_response_refusal(&answer, status, phrase, allow, date, id, asks_by_head(s->request));
     session_hang_up(s);
     closing_client_write(s, flow_write(&s->client, &s->down, answer.p, answer.len));
 }
@@ -63,6 +65,7 @@ void request_done(struct session *s)
 static void accept_upgrade(struct session *s, const struct http_head *head, struct slice subprotocol)
 {
     char accept_key[DIGEST_ACCEPT_LEN + 1];
+    char id[SESSION_ID_MAX];
     if (s->relay->refusing) {
         request_refuse(s, 503, cause_phrase(CAUSE_DRAIN), NULL);
         return;
@@ -74,7 +77,8 @@ static void accept_upgrade(struct session *s, const struct http_head *head, stru
         request_refuse(s, 500, cause_phrase(CAUSE_INTERNAL), NULL);
         return;
     }
-    http_response_switching(&answer, accept_key, subprotocol);
+    session_id_format(s, id);
+    http_response_switching(&answer, accept_key, subprotocol, id);
     if (!buf_append(&s->request->answer, answer.p, answer.len)) {
         request_refuse(s, 503, cause_phrase(CAUSE_OVERLOAD), NULL);
         return;

@@ -1,6 +1,6 @@
 #include "relay/session.h"
 #include "base/clock.h"
-#include "proto/ws_close.h"
+#include "base/text.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -21,6 +21,13 @@ static const struct {
 const char *session_state_name(enum session_state state)
 {
     return lifecycle[state].name;
+}
+
+void session_id_format(const struct session *s, char out[SESSION_ID_MAX])
+{
+    struct text id;
+    text_init(&id, out, SESSION_ID_MAX);
+    text_add_hex64(&id, s->id);
 }
 
 uint64_t session_close_ms(const struct session *s)

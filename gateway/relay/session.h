@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "proto/http_request.h"
+#include "proto/ws_close.h"
 #include "proto/ws_message.h"
 #include "relay/rate.h"
 #include "relay/relay.h"
@@ -33,6 +34,8 @@ enum session_state {
 
 /* How it is counted. */
 enum session_place { PLACE_NONE, PLACE_SESSION, PLACE_LINGERING };
+
+enum { SESSION_ID_MAX = 17 }; /* an id's text, with its NUL */
 
 /* One end of the session. */
 struct session_side {
@@ -135,6 +138,8 @@ struct session {
 
 /* ---- session.c: the lifecycle. */
 const char *session_state_name(enum session_state state);
+/* What the client, the log and an operator know it by: 16 hexadecimal digits. */
+void session_id_format(const struct session *s, char out[SESSION_ID_MAX]);
 /* The target's transport, and its place in the loop. */
 void session_watch_target(struct session *s, struct transport *io);
 /* Closes a side's connection, by RST where `reset`. */
@@ -272,6 +277,9 @@ enum flow_status down_control(struct session *s) __attribute__((warn_unused_resu
 void session_end(struct session *s, enum cause cause, const char *phrase);
 /* The client sent Close: `code` goes back. */
 void session_end_by_client(struct session *s, uint16_t code);
+/* The payload of our Close frame, and its length. Behind the reason of an abnormal end stands the session's
+ * id: what a user sees leads to the line in the log. */
+size_t session_close_payload(const struct session *s, uint8_t out[2 + WS_CLOSE_REASON_MAX]);
 /* Closes a connection that is no session: after a refusal, or a files connection's end. */
 void session_hang_up(struct session *s);
 void closing_step(struct session *s);

@@ -1,17 +1,14 @@
 /* A session's lines in the log. */
-#include "base/text.h"
 #include "proto/http_head.h"
 #include "relay/session.h"
 
-enum { ID_MAX = 20, SECRETS_MAX = 1024 };
+enum { SECRETS_MAX = 1024 };
 
 static void log_id(struct log_line *line, const struct session *s)
 {
-    char array[ID_MAX];
-    struct text id;
-    text_init(&id, array, sizeof array);
-    text_add_hex64(&id, s->id);
-    log_str(line, "id", text_slice(&id));
+    char id[SESSION_ID_MAX];
+    session_id_format(s, id);
+    log_cstr(line, "id", id);
 }
 
 static void log_peer(struct log_line *line, const struct sock_peer *peer)
@@ -159,6 +156,7 @@ void session_log_refused(const struct session *s, uint16_t status, const char *p
     if (line.log == NULL) {
         return;
     }
+    log_id(&line, s);
     log_client(&line, s);
     log_request(&line, s);
     log_u64(&line, "status", status);

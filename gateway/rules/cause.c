@@ -15,9 +15,9 @@ static const struct cause_row rows[CAUSE_COUNT] = {
 #undef CAUSE_ROW
 };
 
-/* A Close frame's reason: 125 bytes less two for the code (RFC 6455 5.5). */
 #define CAUSE_FITS(constant, name, code, status, level, phrase)                                              \
-    _Static_assert(sizeof(phrase) - 1 <= 123, #constant ": phrase is too long for a Close frame");
+    _Static_assert(                                                                                          \
+        sizeof(phrase) - 1 <= CAUSE_PHRASE_MAX, #constant ": phrase is too long for a Close frame");
 CAUSE_TABLE(CAUSE_FITS)
 #undef CAUSE_FITS
 

@@ -9,7 +9,10 @@
 #include "base/log.h"
 #include "base/slice.h"
 
-/*    constant             name                  code  status  level        phrase (at most 123 bytes) */
+/* Of a Close frame's 125 bytes two are the code (RFC 6455 5.5), and 19 the session's id behind the phrase. */
+enum { CAUSE_PHRASE_MAX = 104 };
+
+/*    constant             name                  code  status  level        phrase (ASCII) */
 #define CAUSE_TABLE(X)                                                                                       \
     X(CAUSE_CLIENT_CLOSE, "client_close", 0, 0, LOG_INFO, "")                                                \
     X(CAUSE_CLIENT_GONE, "client_gone", 0, 0, LOG_INFO, "client went away without a Close frame")            \

@@ -91,7 +91,7 @@ void admin_connection_refuse(struct admin_connection *c, uint16_t status, const 
     char date[HTTP_DATE_MAX];
     http_date_format((int64_t)(clock_wall_ms() / 1000), date);
     text_init(&head, c->head, sizeof c->head);
-    http_response_refusal(&head, status, why, c->ask.allow, date, c->ask.head_only);
+    http_response_refusal(&head, status, why, c->ask.allow, date, NULL, c->ask.head_only);
     c->head_len = head.len;
     begin_answer(c, NULL, 0);
 }

@@ -157,7 +157,7 @@ def test_overload(start, target, on_unreachable):
         client.upgrade()
         got, code, reason = client.take_closing()
         assert (got, code) == (b"", 1013)
-        close_reason(reason)
+        close_reason(client, reason)
         client.close()
         logged_end(gateway, client, "overload", 1013, 0, 0)
     else:

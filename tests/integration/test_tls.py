@@ -344,7 +344,7 @@ def refuses(gateway):
     client = gateway.connect().upgrade()
     got, code, reason = client.take_closing()
     assert (got, code) == (b"", 1014)
-    close_reason(reason)
+    close_reason(client, reason)
     client.close()
     logged_end(gateway, client, "target_tls", 1014, 0, 0)
 

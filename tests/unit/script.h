@@ -170,14 +170,16 @@ void say_upgrade(struct script_side *client, const char *path, const char *field
 
 /* ---- What a client heard. */
 struct hearing {
-    unsigned status;    /* of the HTTP answer; 0: none */
-    size_t body_at;     /* where its head ends */
-    struct buf payload; /* of all messages */
+    unsigned status;              /* of the HTTP answer; 0: none */
+    char session[SESSION_ID_MAX]; /* of its head; "": none */
+    size_t body_at;               /* where its head ends */
+    struct buf payload;           /* of all messages */
     size_t messages;
-    bool text;           /* the messages were text, and each was UTF-8 */
-    char controls[4096]; /* "ping(x) pong(y) close(1000 reason)" in the order they came */
-    unsigned close_code; /* 0: no Close */
-    char close_reason[128];
+    bool text;              /* the messages were text, and each was UTF-8 */
+    char controls[4096];    /* "ping(x) pong(y) close(1000 reason)" in the order they came */
+    unsigned close_code;    /* 0: no Close */
+    char close_reason[128]; /* without the session's id */
+    bool close_has_id;
     bool behind_close; /* frames came behind it */
     bool cut;          /* it ends within a head or a frame */
 };
@@ -189,7 +191,8 @@ void hearing_fini(struct hearing *h);
 /* Both bytes and length. */
 void assert_heard(const struct script_side *side, const void *bytes, size_t n);
 void assert_heard_text(const struct script_side *side, const char *text);
-/* Fails unless the client heard that Close, as its last frame, and the end. */
+/* Fails unless the client heard that Close, as its last frame, and the end. The reason of an abnormal end has
+ * the session's id behind it. */
 void assert_closed_with(const struct script_side *client, unsigned code, const char *reason);
 
 #endif

@@ -71,9 +71,16 @@ static void note_close(struct hearing *h, const uint8_t *payload, size_t n)
     assert_in_range(n, 2, WS_CONTROL_MAX);
     h->close_code = (unsigned)(payload[0] << 8 | payload[1]);
     (void)snprintf(h->close_reason, sizeof h->close_reason, "%.*s", (int)(n - 2), (const char *)payload + 2);
+    char id[SESSION_ID_MAX + 3];
+    size_t id_len = (size_t)snprintf(id, sizeof id, " (%s)", h->session);
+    size_t len = strlen(h->close_reason);
+    h->close_has_id = len > id_len && strcmp(h->close_reason + len - id_len, id) == 0;
+    if (h->close_has_id) {
+        h->close_reason[len - id_len] = '\0';
+    }
     char told[160];
-    int len = snprintf(told, sizeof told, "%u %s", h->close_code, h->close_reason);
-    note_control(h, "close", (const uint8_t *)told, (size_t)len);
+    int told_len = snprintf(told, sizeof told, "%u %s", h->close_code, h->close_reason);
+    note_control(h, "close", (const uint8_t *)told, (size_t)told_len);
 }
 
 static void note_frame(struct hearing *h, const struct ws_frame *frame, const uint8_t *payload)
@@ -98,6 +105,17 @@ static void note_frame(struct hearing *h, const struct ws_frame *frame, const ui
     }
 }
 
+static void note_session(struct hearing *h, const uint8_t *head)
+{
+    const struct slice name = SLICE("\r\nSluice-Session: ");
+    const char *at = memmem(head, h->body_at, name.p, name.len);
+    if (at != NULL) {
+        (void)snprintf(h->session, sizeof h->session, "%.*s", SESSION_ID_MAX - 1, at + name.len);
+        assert_int_equal(SESSION_ID_MAX - 1, strspn(h->session, "0123456789abcdef"));
+        assert_memory_equal("\r\n", at + name.len + SESSION_ID_MAX - 1, 2);
+    }
+}
+
 void hearing_of(const struct script_side *client, struct hearing *h)
 {
     *h = (struct hearing){0};
@@ -117,6 +135,7 @@ void hearing_of(const struct script_side *client, struct hearing *h)
     assert_true(slice_starts(line, SLICE("HTTP/1.1 ")));
     assert_true(slice_to_u64((struct slice){line.p + 9, 3}, 599, &number));
     h->status = (unsigned)number;
+    note_session(h, bytes);
     size_t at = h->status == 101 ? h->body_at : len;
     while (at < len) {
         struct ws_frame frame;
@@ -157,6 +176,8 @@ void assert_closed_with(const struct script_side *client, unsigned code, const c
     hearing_of(client, &h);
     assert_int_equal(code, h.close_code);
     assert_string_equal(reason, h.close_reason);
+    bool normal = reason[0] == '\0' || (code == 1000 && strcmp(reason, "target ended the connection") == 0);
+    assert_int_equal(!normal, h.close_has_id);
     assert_false(h.behind_close);
     assert_false(h.cut);
     assert_true(client->shut || client->closed);

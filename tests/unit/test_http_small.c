@@ -212,16 +212,21 @@ static void refusals(void **state)
             struct text t;
             text_init(&t, expected, sizeof expected);
             text_addf(&t,
-                "HTTP/1.1 %s\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                "HTTP/1.1 %s\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nSluice-Session: 0123456789abcdef\r\n"
                 "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 14\r\n%s"
                 "Connection: close\r\n\r\n%s",
                 cases[i].line, cases[i].also, head_only != 0 ? "" : "no such thing\n");
             text_init(&t, array, sizeof array);
             http_response_refusal(&t, cases[i].status, "no such thing", "GET, HEAD",
-                "Sun, 06 Nov 1994 08:49:37 GMT", head_only != 0);
+                "Sun, 06 Nov 1994 08:49:37 GMT", "0123456789abcdef", head_only != 0);
             assert_string_equal(array, expected);
         }
     }
+    char array[512];
+    struct text t;
+    text_init(&t, array, sizeof array);
+    http_response_refusal(&t, 404, "no", "", "then", NULL, false);
+    assert_null(strstr(array, "Sluice-Session"));
     assert_string_equal(http_status_text(101), "Switching Protocols");
     assert_string_equal(http_status_text(200), "OK");
     assert_string_equal(http_status_text(206), "Partial Content");
@@ -235,15 +240,16 @@ static void switching(void **state)
     char array[512];
     struct text t;
     text_init(&t, array, sizeof array);
-    http_response_switching(&t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", (struct slice){NULL, 0});
+    http_response_switching(&t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", (struct slice){NULL, 0}, "0123456789abcdef");
     assert_string_equal(array,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+        "Sluice-Session: 0123456789abcdef\r\n\r\n");
     text_init(&t, array, sizeof array);
-    http_response_switching(&t, "key", SLICE("binary"));
+    http_response_switching(&t, "key", SLICE("binary"), "id");
     assert_string_equal(array,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: key\r\nSec-WebSocket-Protocol: binary\r\n\r\n");
+        "Sec-WebSocket-Accept: key\r\nSluice-Session: id\r\nSec-WebSocket-Protocol: binary\r\n\r\n");
 }
 
 int main(void)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import struct
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from lib.stream import FIN, Stream
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+SESSION_ID = re.compile(r"[0-9a-f]{16}")
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
@@ -104,11 +106,15 @@ def request(path="/", host="localhost", *, method="GET", version="HTTP/1.1", upg
 class Client(Stream):
     """A client's end: HTTP first, then frames."""
 
-    answer = None
+    answer = None  # the last one
+
+    @property
+    def session_id(self):
+        return self.answer.fields["sluice-session"]
 
     def take_answer(self, method="GET"):
         """The next HTTP answer with its body (by Content-Length, or up to the end)."""
-        answer = parse_head(self.take_until(b"\r\n\r\n"))
+        self.answer = answer = parse_head(self.take_until(b"\r\n\r\n"))
         if answer.status in (101, 204, 304) or method == "HEAD":
             return answer
         if "content-length" in answer.fields:
@@ -127,8 +133,9 @@ class Client(Stream):
         key = base64.b64encode(os.urandom(16)).decode()
         headers = [("Sec-WebSocket-Key", key), *kwargs.pop("headers", ())]
         drop = {"Sec-WebSocket-Key", *kwargs.pop("drop", ())}
-        self.answer = answer = self.ask(request(path, host, drop=drop, headers=headers, **kwargs))
+        answer = self.ask(request(path, host, drop=drop, headers=headers, **kwargs))
         assert answer.status == 101, answer
+        assert SESSION_ID.fullmatch(self.session_id), answer
         expected = base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
         assert answer.fields["sec-websocket-accept"] == expected
         assert answer.tokens("upgrade") == ["websocket"]
