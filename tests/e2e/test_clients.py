@@ -163,8 +163,10 @@ def test_what_a_client_is_told_at_the_end(sluice, client, end):
     start = len(sluice.lines)
     told = client({"url": sluice.url(path), **script})
     assert (told["opened"], told["text"]) == (True, text)
+    line = sluice.wait_event("session_end", start=start, cause=cause, code=code)
+    if cause not in ("client_close", "target_eof"):
+        reason += f" ({line['id']})"
     assert (told["code"], told["reason"], told["clean"]) == (code, reason, True)
-    sluice.wait_event("session_end", start=start, cause=cause, code=code)
 
 
 # (URL's host, path, script, status)

@@ -215,7 +215,8 @@ def test_ws_connect_tells_a_close(gateway, certs):
     with targets.Target(targets.reset) as target:
         sluice = gateway(one_route(target))
         answer = ws_connect("--ca", certs / "ca.crt", "--linger", "20", sluice.url("/x"), data=b"x")
-        told = "ws-connect: the server closed with 1014: target reset the connection\n"
+        session = sluice.wait_event("session_end", cause="target_reset")["id"]
+        told = f"ws-connect: the server closed with 1014: target reset the connection ({session})\n"
         assert answer == (1, b"", told)
 
 
