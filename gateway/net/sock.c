@@ -71,6 +71,16 @@ uint64_t sock_acked_bytes(int fd)
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_bytes_acked : 0;
 }
 
+struct sock_facts sock_tcp_facts(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0) {
+        return (struct sock_facts){0, 0};
+    }
+    return (struct sock_facts){info.tcpi_rtt, info.tcpi_total_retrans};
+}
+
 size_t sock_unacked_bytes(int fd)
 {
     int queued = 0;

@@ -30,6 +30,13 @@ void sock_no_delay(int fd);
  * tell. */
 uint64_t sock_acked_bytes(int fd);
 
+/* What TCP has measured on a connection. */
+struct sock_facts {
+    uint32_t rtt_us; /* smoothed; 0: it is not TCP, or nothing was measured */
+    uint32_t retransmits;
+};
+struct sock_facts sock_tcp_facts(int fd);
+
 /* How many bytes the kernel holds that the peer has not acknowledged (TCP) or not read (unix). */
 size_t sock_unacked_bytes(int fd);
 

@@ -26,7 +26,9 @@ enum flow_status down_control(struct session *s)
     }
     if (status == FLOW_CLEAR && s->ping_pending && !s->close_pending) {
         s->ping_pending = false;
-        status = send_control(s, WS_PING, NULL, 0);
+        uint8_t payload[SLOW_PING_LEN];
+        slow_ping(s, payload);
+        status = send_control(s, WS_PING, payload, sizeof payload);
     }
     if (status == FLOW_CLEAR && s->close_pending) {
         s->close_pending = false;

@@ -33,8 +33,12 @@ static uint32_t taken(const struct session_side *side, const struct session_flow
 void liveness_mark(struct session *s)
 {
     s->marked = true;
-    s->client_mark = s->client.io != NULL ? taken(&s->client, &s->down) : 0;
-    s->target_mark = s->target.io != NULL ? taken(&s->target, &s->up) : 0;
+    if (s->client.io != NULL) {
+        s->client.mark = taken(&s->client, &s->down);
+    }
+    if (s->target.io != NULL) {
+        s->target.mark = taken(&s->target, &s->up);
+    }
 }
 
 static bool waits(const struct session_side *side, const struct session_flow *flow)
@@ -44,11 +48,11 @@ static bool waits(const struct session_side *side, const struct session_flow *fl
 
 bool liveness_moves(struct session *s)
 {
-    uint32_t client_mark = s->client_mark;
-    uint32_t target_mark = s->target_mark;
+    uint32_t client_mark = s->client.mark;
+    uint32_t target_mark = s->target.mark;
     liveness_mark(s);
-    return (waits(&s->client, &s->down) && s->client_mark != client_mark) ||
-           (waits(&s->target, &s->up) && s->target_mark != target_mark);
+    return (waits(&s->client, &s->down) && s->client.mark != client_mark) ||
+           (waits(&s->target, &s->up) && s->target.mark != target_mark);
 }
 
 static void ping(struct session *s)

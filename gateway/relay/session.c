@@ -63,6 +63,7 @@ void session_conclude(struct session *s)
     if (s->place != PLACE_SESSION) {
         return;
     }
+    slow_end_stalls(s);
     place_linger(s);
     if (!s->has_cause) {
         return; /* it was refused */
@@ -113,6 +114,9 @@ void session_begin(struct session *s)
 void session_close_side(struct session *s, struct session_side *side, bool reset)
 {
     if (side->io != NULL) {
+        if (s->place == PLACE_SESSION) {
+            side->facts = slow_tcp(side);
+        }
         loop_forget_closing(s->relay->net.loop, &side->watch);
         side->io->ops->close(side->io, reset);
         side->io = NULL;
@@ -214,6 +218,9 @@ static bool settle(struct session *s)
     }
     if (s->target.io != NULL && !loop_want(loop, &s->target.watch, session_target_interest(s))) {
         return false;
+    }
+    if (s->place == PLACE_SESSION) {
+        slow_note_stalls(s);
     }
     /* A timer that fires too early finds nothing expired and comes back here: most steps need not touch it.
      */

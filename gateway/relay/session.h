@@ -46,6 +46,10 @@ struct session_side {
     bool over;     /* nothing more will be read: its end or its failure was seen */
     bool hung_up;  /* its end was announced while it was not being read */
     bool reset;    /* a write has told so, and with that the kernel has forgotten it: a read will say EOF */
+    union {
+        uint32_t mark;           /* how much its system had taken, when session.marked */
+        struct sock_facts facts; /* once a session's connection is closed: the last of it */
+    };
 };
 
 /* One direction. `kept`, and behind it `pipe`, is what the sink would not take: while there is any, the
@@ -55,9 +59,12 @@ struct session_flow {
     uint64_t bytes;       /* payload handed to the sink */
     uint32_t undelivered; /* of it, with frame headers: not taken before the sink was lost */
     uint32_t read_bytes;  /* how much the source is asked for at once */
-    bool source_ended;    /* no more payload will come, or none is wanted */
-    bool sink_told;       /* the sink knows that the flow is over, or can be told nothing any more */
-    uint8_t pipe;         /* a splice_handle; SPLICE_NONE while it would hold nothing */
+    uint32_t stalled_ms;  /* how long bytes have waited for the sink, but for the wait under way */
+    uint32_t stalls_from_ms;
+    bool stalls;       /* bytes wait for the sink */
+    bool source_ended; /* no more payload will come, or none is wanted */
+    bool sink_told;    /* the sink knows that the flow is over, or can be told nothing any more */
+    uint8_t pipe;      /* a splice_handle; SPLICE_NONE while it would hold nothing */
 };
 
 /* A file on its way to the client. */
@@ -114,12 +121,14 @@ struct session {
     bool client_counted;  /* among its client's */
     uint8_t target_at;    /* of the route's targets: the one dialed last */
     bool at_target;       /* it counts in relay->targets */
-    bool marked;          /* client_mark and target_mark were taken for the deadline in force */
+    bool marked;          /* each side's mark was taken for the deadline in force */
     bool handshake_waits; /* for its share of a turn */
     bool upgraded;        /* the 101 was sent */
     bool close_seen;      /* the client's Close came: what follows is not read as frames */
     bool close_pending;   /* our Close is to be sent once what stands before it is */
     bool ping_pending;
+    bool ping_awaited; /* the newest ping was not answered yet */
+    bool ping_known;
     struct sock_peer peer; /* the client, whoever it came through */
     uint16_t close_code;
     const char *close_phrase;
@@ -131,9 +140,10 @@ struct session {
     uint64_t heard_ms;    /* the client's last byte */
     uint64_t payload_ms;  /* the last payload, either way */
     uint64_t pinged_ms;   /* our ping that waits for any byte; 0: none */
-    uint32_t client_mark; /* how much each side's system had taken, when `marked` */
-    uint32_t target_mark;
-    uint32_t taken_mark; /* how much the client's system had taken when pinged */
+    uint32_t taken_mark;  /* how much the client's system had taken when pinged */
+    uint32_t ping_at_ms;  /* our newest ping's; slow.c has these */
+    uint32_t ping_ms;     /* the last round trip, where ping_known */
+    uint32_t ping_max_ms; /* and the longest */
 };
 
 /* ---- session.c: the lifecycle. */
@@ -302,6 +312,20 @@ bool liveness_moves(struct session *s);
 void liveness_mark(struct session *s);
 /* The time that a side whose end was announced is still given, while it cannot be read. */
 void liveness_hung_up(struct session *s);
+
+/* ---- slow.c: who is slow. */
+enum { SLOW_PING_LEN = 8 };
+/* Our ping leaves now. What it carries tells its answer from a Pong that nobody asked for (RFC 6455 5.5.3).
+ */
+void slow_ping(struct session *s, uint8_t payload[SLOW_PING_LEN]);
+void slow_pong(struct session *s, const uint8_t *payload, size_t n);
+/* How long the relay had bytes that the flow's sink would not take, up to now. */
+uint32_t slow_stalled_ms(const struct session *s, const struct session_flow *flow);
+/* Looks at what the session waits for, once that is stated; while it is counted as one. */
+void slow_note_stalls(struct session *s);
+void slow_end_stalls(struct session *s);
+/* What TCP measured on a side's connection, or had when it was closed. */
+struct sock_facts slow_tcp(const struct session_side *side);
 
 /* ---- files.c: `files` routes. */
 struct http_head;

@@ -57,6 +57,26 @@ static void log_undelivered(struct log_line *line, const struct session *s)
     }
 }
 
+static void log_slow(struct log_line *line, const struct session *s)
+{
+    struct sock_facts client = slow_tcp(&s->client);
+    struct sock_facts target = slow_tcp(&s->target);
+    if (s->ping_known) {
+        log_u64(line, "ping_ms", s->ping_ms);
+        log_u64(line, "ping_max_ms", s->ping_max_ms);
+    }
+    log_u64(line, "up_stalled_ms", slow_stalled_ms(s, &s->up));
+    log_u64(line, "down_stalled_ms", slow_stalled_ms(s, &s->down));
+    if (client.rtt_us != 0) {
+        log_u64(line, "client_rtt_us", client.rtt_us);
+        log_u64(line, "client_retransmits", client.retransmits);
+    }
+    if (target.rtt_us != 0) {
+        log_u64(line, "target_rtt_us", target.rtt_us);
+        log_u64(line, "target_retransmits", target.retransmits);
+    }
+}
+
 void session_log_end(const struct session *s)
 {
     struct log_line line;
@@ -72,6 +92,7 @@ void session_log_end(const struct session *s)
     log_u64(&line, "down_bytes", s->down.bytes);
     log_u64(&line, "duration_ms", s->relay->now_ms - s->begun_ms);
     log_undelivered(&line, s);
+    log_slow(&line, s);
     log_end(&line);
 }
 

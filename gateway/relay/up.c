@@ -70,6 +70,8 @@ void up_frames(struct session *s, uint8_t *bytes, size_t n)
             out += step.len;
         } else if (step.event == WS_EVENT_PING) {
             note_ping(s, &step);
+        } else if (step.event == WS_EVENT_PONG) {
+            slow_pong(s, step.payload, step.len);
         } else if (step.event == WS_EVENT_CLOSE) {
             close_code = ws_close_answer(step.payload, step.len);
         }

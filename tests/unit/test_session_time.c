@@ -146,14 +146,16 @@ static void test_ping_and_any_byte(void **state)
     bench_pass(&b, 25 * 1000 - WHEEL_TICK_MS);
     assert_controls("");
     bench_pass(&b, WHEEL_TICK_MS);
-    assert_controls("ping()");
+    assert_controls("ping(000061a8)"); /* when it left, of the session's milliseconds */
     bench_pass(&b, 20 * 1000 - WHEEL_TICK_MS);
     say_text(&p.client, "\x82"); /* no answer, no frame even: but a byte */
     bench_run(&b);
     bench_pass(&b, 25 * 1000 - WHEEL_TICK_MS);
-    assert_controls("ping()");
+    assert_controls("ping(000061a8)");
     bench_pass(&b, WHEEL_TICK_MS);
-    assert_controls("ping() ping()");
+    char both[64];
+    (void)snprintf(both, sizeof both, "ping(000061a8) ping(%08x)", 70 * 1000 - WHEEL_TICK_MS);
+    assert_controls(both);
     say_text(&p.target, "a talking target is no living client");
     bench_run(&b);
     pass_to_the_end(20 * 1000);
