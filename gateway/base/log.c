@@ -1,12 +1,12 @@
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log_output.h"
 #include <string.h>
 #include <unistd.h>
 
 enum {
-    TAIL_BYTES = 2,     /* '}' and the newline, for which there is always room */
-    CHARACTER_MAX = 12, /* the longest escaped character: a surrogate pair */
+    TAIL_BYTES = 2, /* '}' and the newline, for which there is always room */
 };
 
 static const char *const level_names[] = {
@@ -30,54 +30,6 @@ const char *log_level_name(enum log_level level)
 }
 
 /* ---- Escaping: a value's characters one after the other, each written whole or not at all. */
-
-/* The UTF-8 character at the head of `s` (RFC 3629), or its first byte where that starts none. */
-static uint32_t next_code_point(struct slice s, size_t *len)
-{
-    static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000};
-    const uint8_t *b = (const uint8_t *)s.p;
-    *len = 1;
-    if (b[0] < 0xc2 || b[0] > 0xf4) {
-        return b[0];
-    }
-    size_t more = b[0] < 0xe0 ? 1 : b[0] < 0xf0 ? 2 : 3;
-    if (s.len <= more) {
-        return b[0];
-    }
-    uint32_t code = b[0] & (0x3fu >> more);
-    for (size_t i = 1; i <= more; i++) {
-        if ((b[i] & 0xc0) != 0x80) {
-            return b[0];
-        }
-        code = code << 6 | (b[i] & 0x3fu);
-    }
-    if (code < smallest[more] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) {
-        return b[0];
-    }
-    *len = more + 1;
-    return code;
-}
-
-/* A JSON line is ASCII, so that nothing in it steers a terminal or is taken for the end of a line.
- * Answers how many bytes of `s` went into `out`. */
-static size_t escape_json(struct slice s, struct text *out)
-{
-    size_t len;
-    uint32_t code = next_code_point(s, &len);
-    if (code == '"' || code == '\\') {
-        text_addf(out, "\\%c", (int)code);
-    } else if (code == '\n') {
-        text_addf(out, "\\n");
-    } else if (code >= 0x20 && code < 0x7f) {
-        text_addf(out, "%c", (int)code);
-    } else if (code < 0x10000) {
-        text_addf(out, "\\u%04x", (unsigned)code);
-    } else {
-        text_addf(out, "\\u%04x\\u%04x", (unsigned)(0xd800 + ((code - 0x10000) >> 10)),
-            (unsigned)(0xdc00 + ((code - 0x10000) & 0x3ff)));
-    }
-    return len;
-}
 
 static size_t escape_text(struct slice s, struct text *out)
 {
@@ -137,11 +89,11 @@ static void add_escaped(struct log_line *line, struct slice value, size_t most)
             value = (struct slice){value.p + plain.len, value.len - plain.len};
             continue;
         }
-        char array[CHARACTER_MAX + 1];
+        char array[JSON_CHARACTER_MAX + 1];
         struct text character;
         text_init(&character, array, sizeof(array));
-        size_t used =
-            line->log->format == LOG_JSON ? escape_json(value, &character) : escape_text(value, &character);
+        size_t used = line->log->format == LOG_JSON ? json_escape_one(value, &character)
+                                                    : escape_text(value, &character);
         if (text->len - start + character.len > most) {
             text->len = fits;
             text_add(text, dots);

@@ -75,9 +75,14 @@ void closing_target_write(struct session *s, enum flow_status status)
     }
 }
 
+bool session_is_over(const struct session *s)
+{
+    return s->state == SESSION_CLOSING || s->state == SESSION_DONE;
+}
+
 static void end_with(struct session *s, enum cause cause, uint16_t code, const char *phrase)
 {
-    if (s->state == SESSION_CLOSING || s->state == SESSION_DONE) {
+    if (session_is_over(s)) {
         return; /* the first cause wins */
     }
     if (!s->upgraded && cause != CAUSE_CLIENT_GONE) {

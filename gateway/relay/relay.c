@@ -23,7 +23,7 @@ static void seed_ids(struct relay *relay)
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed) {
         seed = (uint32_t)clock_wall_ms() ^ (uint32_t)getpid() << 16;
     }
-    relay->next_id = (uint64_t)seed << 32;
+    relay->next_id = (uint64_t)seed << 32 | 1; /* 0 is nobody's */
 }
 
 bool relay_init(struct relay *relay, const struct rules *rules, struct log *log, struct dial_host net,
@@ -98,8 +98,20 @@ bool relay_run_again(struct relay *relay)
     return !list_empty(&relay->again);
 }
 
-static void drain(struct session *s)
+void relay_each(struct relay *relay, void (*visit)(struct session *s, void *context), void *context)
 {
+    /* Each is taken from the front and put behind the others, so that every one has its turn once. */
+    for (uint64_t left = relay->connections; left > 0; left--) {
+        struct session *s = CONTAINER_OF(relay->all.next, struct session, link);
+        list_remove(&s->link);
+        list_push_back(&relay->all, &s->link);
+        visit(s, context);
+    }
+}
+
+static void drain(struct session *s, void *context)
+{
+    (void)context;
     if (s->state == SESSION_DIAL || s->state == SESSION_RELAY) {
         session_end(s, CAUSE_DRAIN, NULL);
     } else if (s->state == SESSION_REQUEST || s->state == SESSION_TLS || s->state == SESSION_PROXY) {
@@ -110,19 +122,9 @@ static void drain(struct session *s)
     session_run(s);
 }
 
-/* Each is taken from the front and put behind the others, so that every one has its turn once. */
-static void for_each(struct relay *relay, void (*act)(struct session *s))
+static void end_kept(struct session *s, void *context)
 {
-    for (uint64_t left = relay->connections; left > 0; left--) {
-        struct session *s = CONTAINER_OF(relay->all.next, struct session, link);
-        list_remove(&s->link);
-        list_push_back(&relay->all, &s->link);
-        act(s);
-    }
-}
-
-static void end_kept(struct session *s)
-{
+    (void)context;
     if (s->state == SESSION_REQUEST && s->request != NULL && s->request->served &&
         buf_len(&s->request->bytes) == 0) {
         session_move(s, SESSION_DONE);
@@ -133,7 +135,7 @@ static void end_kept(struct session *s)
 void relay_leave(struct relay *relay)
 {
     relay->leaving = true;
-    for_each(relay, end_kept);
+    relay_each(relay, end_kept, NULL);
 }
 
 void relay_refuse(struct relay *relay)
@@ -142,8 +144,9 @@ void relay_refuse(struct relay *relay)
     relay_leave(relay);
 }
 
-static void hush(struct session *s)
+static void hush(struct session *s, void *context)
 {
+    (void)context;
     if (s->state == SESSION_REQUEST || s->state == SESSION_TLS) {
         session_move(s, SESSION_DONE);
         session_run(s);
@@ -152,11 +155,11 @@ static void hush(struct session *s)
 
 void relay_hush(struct relay *relay)
 {
-    for_each(relay, hush);
+    relay_each(relay, hush, NULL);
 }
 
 void relay_drain(struct relay *relay)
 {
     relay->leaving = relay->refusing = relay->draining = true;
-    for_each(relay, drain);
+    relay_each(relay, drain, NULL);
 }

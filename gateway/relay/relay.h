@@ -8,6 +8,7 @@
 #include "net/dial.h"
 #include "net/sock.h"
 #include "net/splice.h"
+#include "relay/asked.h"
 #include "relay/census.h"
 #include "relay/targets.h"
 #include "rules/rules.h"
@@ -45,8 +46,9 @@ struct relay {
     uint64_t now_ms;          /* read once a turn */
     unsigned handshakes_left; /* in this turn */
     const struct relay_dialer *dialer;
-    struct pool pool;       /* of sessions */
-    struct list all;        /* every session */
+    struct pool pool; /* of sessions */
+    struct list all;  /* every session */
+    struct asked_book asked;
     struct list again;      /* those with bytes that poll will not announce */
     uint8_t *scratch;       /* RELAY_HEADROOM + RELAY_READ_MAX bytes; in use only within a step */
     uint64_t next_id;       /* a random start in the upper half, a count in the lower */
@@ -95,5 +97,9 @@ void relay_hush(struct relay *relay);
 
 /* Ends every session with 1012 `drain`, and refuses new ones with 503. */
 void relay_drain(struct relay *relay);
+
+/* Ends every session that no route of `rules` would take, by its request and its client's address, with 1008
+ * `revoked`; answers how many. `rules` are only looked at. */
+uint64_t relay_revoke(struct relay *relay, const struct rules *rules);
 
 #endif

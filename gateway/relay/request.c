@@ -61,8 +61,27 @@ void request_done(struct session *s)
     request_free(s);
 }
 
+/* For those who ask later what the session is. False: no memory. */
+static bool note_asked(
+    struct session *s, const struct http_head *head, struct slice offered, struct slice subprotocol)
+{
+    struct asked_words words = {
+        .authority = head->authority,
+        .host_len = head->host.len,
+        .port = head->port,
+        .has_origin = head->has_origin,
+        .path = head->path,
+        .origin = head->origin,
+        .subprotocols = offered,
+        .subprotocol = subprotocol,
+    };
+    s->asked = asked_take(&s->relay->asked, &words);
+    return s->asked != NULL;
+}
+
 /* The route takes the request: a session begins. */
-static void accept_upgrade(struct session *s, const struct http_head *head, struct slice subprotocol)
+static void accept_upgrade(
+    struct session *s, const struct http_head *head, struct slice offered, struct slice subprotocol)
 {
     char accept_key[DIGEST_ACCEPT_LEN + 1];
     char id[SESSION_ID_MAX];
@@ -79,7 +98,8 @@ static void accept_upgrade(struct session *s, const struct http_head *head, stru
     }
     session_id_format(s, id);
     http_response_switching(&answer, accept_key, subprotocol, id);
-    if (!buf_append(&s->request->answer, answer.p, answer.len)) {
+    if (!note_asked(s, head, offered, subprotocol) ||
+        !buf_append(&s->request->answer, answer.p, answer.len)) {
         request_refuse(s, 503, cause_phrase(CAUSE_OVERLOAD), NULL);
         return;
     }
@@ -139,7 +159,7 @@ static void judge_head(struct session *s, const struct http_head *head)
         request_refuse(s, 426, "this is a WebSocket; the request does not ask for the upgrade", NULL);
     } else {
         s->route = judgement.route;
-        accept_upgrade(s, head, judgement.subprotocol);
+        accept_upgrade(s, head, asked.subprotocols, judgement.subprotocol);
     }
 }
 

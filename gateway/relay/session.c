@@ -129,6 +129,7 @@ static void session_free(struct session *s)
     /* Its time was up before it could be told. A FIN would pass what it has for the whole. */
     session_close_side(s, &s->target, closing_resets_target(s) || s->up.undelivered > 0);
     request_free(s);
+    asked_give(&s->relay->asked, s->asked);
     flow_fini(&s->up);
     flow_fini(&s->down);
     buf_fini(&s->pongs);

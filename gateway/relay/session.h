@@ -108,6 +108,7 @@ struct session {
     struct session_flow up;          /* client to target */
     struct session_flow down;        /* target to client */
     struct session_request *request; /* before the relaying, else NULL */
+    struct asked *asked;             /* from the verdict on */
     struct session_rate *rate;       /* NULL: no limit in either direction */
     struct ws_message message;       /* the client's frames, from the 101 on */
     struct utf8 down_utf8;           /* `messages: text`: the target's bytes */
@@ -207,6 +208,10 @@ void proxy_refuse(struct session *s, const char *reason);
 /* Finds the client of a request whose head was read. False: it cannot be told, and the request is refused. */
 bool proxy_forwarded(struct session *s) __attribute__((warn_unused_result));
 
+/* ---- relay.c */
+/* Hands out every session once; `visit` may end it. */
+void relay_each(struct relay *relay, void (*visit)(struct session *s, void *context), void *context);
+
 /* ---- request.c: from the first byte to the verdict. */
 void request_step(struct session *s);
 /* What a session has before the relaying, if it is not there yet. False: no memory. */
@@ -285,6 +290,8 @@ enum flow_status down_control(struct session *s) __attribute__((warn_unused_resu
 /* ---- closing.c: the end. */
 /* The first cause wins; later ones change nothing. `phrase` NULL: the cause's own. */
 void session_end(struct session *s, enum cause cause, const char *phrase);
+/* It ends already: another cause would change nothing. */
+bool session_is_over(const struct session *s);
 /* The client sent Close: `code` goes back. */
 void session_end_by_client(struct session *s, uint16_t code);
 /* The payload of our Close frame, and its length. Behind the reason of an abnormal end stands the session's

@@ -156,6 +156,7 @@ static void causes_have_their_codes(void **state)
         {"drain", 1012},
         {"overload", 1013},
         {"revoked", 1008},
+        {"killed", 1008},
         {"internal", 1011},
     };
     assert_int_equal(sizeof(rows) / sizeof(rows[0]), CAUSE_COUNT);

@@ -156,8 +156,8 @@ static const char every_key[] =
     "    close_codes: {client_timeout: 4001, bad_frame: 4002, bad_utf8: 4003, bad_message_type: 4004,\n"
     "      message_too_big: 4005, target_eof: 1001, target_reset: 1011, target_refused: 4008,\n"
     "      target_unreachable: 4009, target_timeout: 4010, target_dns: 4011, target_tls: 4012, idle: 4013,\n"
-    "      session_limit: 4014, target_not_text: 4015, drain: 4016, overload: 4017, revoked: 4018, internal: "
-    "4999}\n"
+    "      session_limit: 4014, target_not_text: 4015, drain: 4016, overload: 4017, revoked: 4018, "
+    "killed: 4019, internal: 4999}\n"
     "    timeouts: {connect: 1ms, ping: 2s, pong: 3m, idle: 4h, session: 720h, close: 500ms}\n"
     "    limits: {sessions: 1, message: 1B, buffer: 4KiB, rate: {up: 1KiB, down: off}}\n"
     "  - path: /*\n"
@@ -347,6 +347,7 @@ static void the_rest_of_a_route_goes_to_its_place(void **state)
     assert_int_equal(route->close_codes[CAUSE_CLIENT_TIMEOUT], 4001);
     assert_int_equal(route->close_codes[CAUSE_TARGET_EOF], 1001);
     assert_int_equal(route->close_codes[CAUSE_TARGET_RESET], 1011);
+    assert_int_equal(route->close_codes[CAUSE_KILLED], 4019);
     assert_int_equal(route->close_codes[CAUSE_INTERNAL], 4999);
     assert_int_equal(route->timeouts.connect_ms, 1);
     assert_int_equal(route->timeouts.ping_ms, 2 * SECOND);
@@ -444,7 +445,7 @@ static void a_file_with_every_key_has_every_key(void **state)
     assert_non_null(root);
     key_count = 0;
     rules_each_key(look_for, root);
-    assert_int_equal(key_count, 105);
+    assert_int_equal(key_count, 106);
     faults_fini(&faults);
     arena_fini(&arena);
 }

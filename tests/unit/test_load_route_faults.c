@@ -255,7 +255,7 @@ static const struct load_row rows[] = {
         "f:4:19: routes[0].close_codes.idle_timeout: unknown key; the keys here are client_timeout, "
         "bad_frame, bad_utf8, bad_message_type, message_too_big, target_eof, target_reset, target_refused, "
         "target_unreachable, target_timeout, target_dns, target_tls, idle, session_limit, target_not_text, "
-        "drain, overload, revoked and internal\n"},
+        "drain, overload, revoked, killed and internal\n"},
 
     /* ---- timeouts, limits in routes */
     {ROUTE "timeouts: {handshake: 1s, drain: 1s, connect: off, ping: 0s}\n",

@@ -1,4 +1,5 @@
 /* Every end of a session: its cause, the Close that the client hears, and what the target sees of it. */
+#include "relay/roster.h"
 #include "script.h"
 
 enum seen { NO_TARGET, FIN, RST, LOST };
@@ -63,6 +64,18 @@ static void fall_silent(struct bench *b, struct script_pair *p)
     (void)p;
     bench_pass(b, 25 * 1000);
     bench_pass(b, 20 * 1000);
+}
+
+static void kill_all(struct bench *b, struct script_pair *p)
+{
+    (void)p;
+    assert_int_equal(1, relay_kill(&b->relay, &(struct roster_filter){0}));
+}
+
+static void revoke_all(struct bench *b, struct script_pair *p)
+{
+    (void)p;
+    assert_int_equal(1, relay_revoke(&b->relay, &(struct rules){0}));
 }
 
 static void unmasked(struct bench *b, struct script_pair *p)
@@ -259,6 +272,8 @@ static const struct end_row rows[] = {
     {"idle", "    timeouts: {idle: 1s}\n", wait_1s, "session was idle for too long", CAUSE_IDLE, 1001, FIN},
     {"session", "    timeouts: {session: 1s}\n", wait_1s, "session reached its longest time",
         CAUSE_SESSION_LIMIT, 1008, FIN},
+    {"killed", "", kill_all, "an operator ended the session", CAUSE_KILLED, 1008, FIN},
+    {"revoked", "", revoke_all, "route was taken away by a new configuration", CAUSE_REVOKED, 1008, FIN},
     {"drain", "", drain, "gateway is restarting", CAUSE_DRAIN, 1012, FIN},
 #define DIAL_END(status, cause, reason) {#status, "", dial_##status, reason, cause, 1014, NO_TARGET},
     DIAL_ROWS(DIAL_END){"overload", "", dial_overload, OVERLOADED, CAUSE_OVERLOAD, 1013, NO_TARGET},
@@ -324,12 +339,12 @@ static void test_every_end(void **state)
     }
 }
 
-/* `internal` has no way in, and `revoked` none yet. */
+/* `internal` has no way in. */
 static void test_no_cause_is_left_out(void **state)
 {
     (void)state;
     for (unsigned cause = 0; cause < CAUSE_COUNT; cause++) {
-        bool there = cause == CAUSE_INTERNAL || cause == CAUSE_REVOKED;
+        bool there = cause == CAUSE_INTERNAL;
         for (size_t i = 0; i < ROWS && !there; i++) {
             there = rows[i].cause == (enum cause)cause;
         }
