@@ -18,12 +18,15 @@ def end(gateway, client):
     return gateway.session_end(client)
 
 
-def full(gateway, path="/"):
+def full(gateway, path="/", status=503, headers=()):
     client = gateway.connect()
-    answer = client.ask(request(path))
-    refused(client, answer, 503)
+    answer = client.ask(request(path, headers=headers))
+    refused(client, answer, status)
     assert int(answer.fields["retry-after"]) > 0
-    refusal_logged(gateway, client, 503)
+    # no port is known of a client that X-Forwarded-For names
+    name = dict(headers).get("X-Forwarded-For", client.name)
+    line = gateway.wait_event("request_refused", id=client.session_id)
+    assert (line["client"], line["status"]) == (name, str(status))
 
 
 def test_sessions_of_the_gateway(start, target):
@@ -65,6 +68,89 @@ def test_sessions_of_a_route(start, target):
     end(gateway, first)
     gateway.connect().upgrade("/a")
     full(gateway, "/a")
+
+
+def behind(address):
+    return [("X-Forwarded-For", address)]
+
+
+CLIENTS = {
+    "IPv4": ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+    "IPv6, by its 64 bits": ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"),
+}
+
+
+@pytest.mark.parametrize("clients", CLIENTS)
+def test_sessions_of_a_client(start, target, clients):
+    """The true one: each comes through the same proxy."""
+    server = target().serve(echo)
+    gateway = start(
+        f"""
+        listen: {{address: 127.0.0.1:0, trusted_proxies: 127.0.0.1}}
+        limits: {{sessions_per_client: 2}}
+        routes: [{{path: /a, target: "{server.url}"}}, {{path: /b, target: "{server.url}"}}]
+        """
+    )
+    one, same, other = CLIENTS[clients]
+    first = gateway.connect().upgrade("/a", headers=behind(one))
+    gateway.connect().upgrade("/b", headers=behind(same))
+    full(gateway, "/a", 429, behind(one))
+    gateway.connect().upgrade("/a", headers=behind(other))
+    first.send_close(1000)
+    first.take_closing()
+    first.close()
+    gateway.wait_event("session_end", id=first.session_id)
+    gateway.connect().upgrade("/a", headers=behind(same))
+    full(gateway, "/a", 429, behind(one))
+
+
+def test_new_sessions_of_a_client(start, target):
+    server = target().serve(echo)
+    gateway = start(
+        f"""
+        listen: {{address: 127.0.0.1:0, trusted_proxies: 127.0.0.1}}
+        limits: {{new_sessions_per_client: 3/h}}
+        routes: {{path: /a, target: "{server.url}"}}
+        """
+    )
+    for _ in range(3):
+        assert gateway.connect().ask(request("/nowhere", headers=behind("192.0.2.1"))).status == 404
+        gateway.connect().upgrade("/a", headers=behind("192.0.2.1")).close()
+    full(gateway, "/a", 429, behind("192.0.2.1"))
+    gateway.connect().upgrade("/a", headers=behind("192.0.2.2"))
+
+
+def test_new_sessions_come_again(start, target):
+    server = target().serve(echo)
+    gateway = start(
+        f"""
+        listen: {{address: 127.0.0.1:0}}
+        limits: {{new_sessions_per_client: 5/s}}
+        routes: {{target: "{server.url}"}}
+        """
+    )
+
+    def ask():
+        client = gateway.connect()
+        status = client.ask(request()).status
+        client.close()
+        return status
+
+    until(lambda: ask() == 429, "the client to be too fast")
+    until(lambda: ask() == 101, "its time to come")
+
+
+def test_clients_of_a_unix_socket_are_not_told_apart(start, target, tmp_path):
+    server = target().serve(echo)
+    gateway = start(
+        f"""
+        listen: {{address: "unix:{tmp_path}/listen.sock"}}
+        limits: {{sessions_per_client: 1, new_sessions_per_client: 1/h}}
+        routes: {{target: "{server.url}"}}
+        """
+    )
+    for _ in range(3):
+        gateway.connect().upgrade()
 
 
 def test_refusals_take_no_place(start, target):
