@@ -54,7 +54,7 @@ def test_sessions_have_their_time_then_1012(start, server):
     for client in clients:
         got, code, reason = client.take_closing()
         assert (got, code) == (b"", 1012)
-        close_reason(reason)
+        close_reason(client, reason)
         client.close()
     assert time.monotonic() - begun >= drain_s * 0.9
     assert gateway.wait() == 0
