@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "serve/control.h"
 #include "serve/listener.h"
+#include "serve/orders.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ struct worker {
     struct wheel wheel;
     struct resolver *resolver;
     struct loop_watch control;
-    struct loop_watch admin; /* fd -1: there is no admin process */
+    struct orders orders;
     struct wheel_timer grace;
     struct listener *listeners; /* [listener_count] */
     unsigned *listens;          /* [listener_count]: which of the rules each is of */
@@ -159,8 +160,14 @@ static void obey(struct worker *w, const struct control_message *message, int fd
     case CONTROL_LOG:
         adopt_log(w, message, fd);
         return;
-    case CONTROL_REVOKE:
     case CONTROL_ADMIN:
+        if (fd >= 0) {
+            orders_attend(&w->orders, fd);
+        }
+        return;
+    case CONTROL_REVOKE:
+        orders_revoke(&w->orders, fd, message->name);
+        break;
     case CONTROL_READY:
     case CONTROL_RETIRED:
     case CONTROL_WORKER:
@@ -271,6 +278,7 @@ static void end(struct worker *w)
 {
     stop_accepting(w);
     if (w->loop != NULL) {
+        orders_fini(&w->orders);
         relay_fini(w->relay);
         w->generation->relay_opened = false;
         wheel_cancel(&w->grace);
@@ -305,6 +313,7 @@ int worker_run(struct generation *generation, struct worker_seat seat)
         .relay = &generation->relay,
     };
     log_forked(w.log);
+    orders_init(&w.orders, w.relay, seat.slot);
     int status = begin(&w);
     bool again = false;
     while (status == EXIT_FINE && !w.stop_now && !(w.closing && w.relay->connections == 0)) {

@@ -13,6 +13,7 @@ import time
 
 import pytest
 from lib.env import DEADLINE, ROOT, SCALE
+from lib.gateway import children
 from lib.pattern import Pattern
 from lib.target import echo
 from lib.wait import until
@@ -543,3 +544,61 @@ def test_deaths_and_reloads_at_once(start, server):
     gateway.reload()
     until(lambda: len(gateway.workers()) == 2, "two workers")
     echoes(gateway.connect().upgrade())
+
+
+# Revocation
+
+
+def test_sessions_that_the_new_rules_would_not_admit_end(start, server):
+    def yaml(routes, more="reload: {revoke: true}"):
+        return f"workers: 2\nlisten: {{address: 127.0.0.1:0}}\nroutes:\n{routes}\n{more}\n"
+
+    both = "\n".join(f'  - {{path: /{name}, target: "{server.url}"}}' for name in ("stays", "goes"))
+    one = both.splitlines()[0]
+    gateway = start(yaml(both))
+    staying = [gateway.connect().upgrade("/stays") for _ in range(10)]
+    going = [gateway.connect().upgrade("/goes") for _ in range(10)]
+    gateway.reload(yaml(one, ""))  # without: everybody lives on
+    for client in staying + going:
+        echoes(client)
+    gateway.reload(yaml(one))
+    for client in going:
+        assert client.take_closing()[1] == 1008
+        client.close()
+        assert gateway.session_end(client)["cause"] == "revoked"
+    for client in staying:
+        echoes(client)
+    until(lambda: sum(int(one["sessions"]) for one in gateway.events("revoked")) == 10, "ten revoked")
+
+
+# The admin process
+
+
+def test_the_admin_process_comes_back_and_follows(start, server):
+    admin = "admin: {address: 127.0.0.1:0}"
+    gateway = start(config(server, 2, admin))
+    host, port = gateway.ready["admin"].rsplit(":", 1)
+
+    def ask():
+        try:
+            with socket.create_connection((host, int(port)), DEADLINE) as sock:
+                sock.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return sock.makefile("rb").readline()
+        except ConnectionError:
+            return b""
+
+    assert b" 200 " in ask()
+    (old,) = children(gateway.pid, "sluice admin")
+    os.kill(old, signal.SIGKILL)
+    gateway.wait_event("admin_died")
+    assert b" 200 " in ask()
+    (now,) = children(gateway.pid, "sluice admin")
+    assert now != old
+    gateway.reload()
+    assert children(gateway.pid, "sluice admin") == [now], "it has not changed"
+    gateway.reload(config(server, 2, admin + "\nlog: {level: debug}"))
+    until(lambda: now not in children(gateway.pid, "sluice admin"), "one with the new log")
+    assert b" 200 " in ask()
+    gateway.reload(config(server, 2))
+    until(lambda: not children(gateway.pid, "sluice admin"), "none")
+    assert ask() == b""
