@@ -230,7 +230,7 @@ def test_file(start, target, tmp_path):
     )
     over_unix(tmp_path / "s").upgrade().close()
     log = gateway.folder / "sluice.log"
-    until(lambda: log.exists() and " session_end " in log.read_text(), "the line in the file")
+    until(lambda: log.exists() and all(f" {one} " in log.read_text() for one in ("ready", "session_end")), "the lines")
     events = [parse_line(line)["event"] for line in log.read_text().splitlines()]
     assert "ready" in events and "session_end" in events
     assert stat.S_IMODE(log.stat().st_mode) & 0o027 == 0

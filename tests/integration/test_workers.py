@@ -9,7 +9,7 @@ import threading
 import pytest
 from lib.env import SANITIZED, UNDER_VALGRIND
 from lib.target import echo
-from lib.wait import until
+from lib.wait import peer_inode, until
 from lib.gateway import children
 from lib.ws import request
 
@@ -32,21 +32,15 @@ def server(target):
 
 def owner(gateway, client):
     """The worker that has accepted `client`: the one whose descriptors name its socket."""
-    port = client.raw.getsockname()[1]
-    inode = None
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        for line in table.readlines()[1:]:
-            fields = line.split()
-            if int(fields[2].rpartition(":")[2], 16) == port and fields[3] == "01":
-                inode = fields[9]
+    name = f"socket:[{peer_inode(client.raw)}]"
     for pid in gateway.workers():
         for fd in os.listdir(f"/proc/{pid}/fd"):
             try:
-                if os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]":
+                if os.readlink(f"/proc/{pid}/fd/{fd}") == name:
                     return pid
             except OSError:
                 pass
-    raise AssertionError(f"nobody has the connection of port {port}")
+    raise AssertionError(f"nobody has {client.name}")
 
 
 def open_on_each(gateway, n=2):

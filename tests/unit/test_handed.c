@@ -114,7 +114,9 @@ static void what_does_not_listen_is_refused(void **state)
     (void)state;
     struct handed handed;
     struct aside aside;
-    int one = listening(), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int one = listening(), low = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int null = fcntl(low, F_DUPFD_CLOEXEC, 10);
+    close(low);
     lend(&aside, one, null);
     assert_int_equal(0, setenv("LISTEN_FDS", "2", 1));
     assert_int_equal(0, setenv("LISTEN_FDNAMES", "web:odd", 1));

@@ -24,9 +24,8 @@ _REQUEST = struct.Struct("=IHHII BBBBI HH16s16sIQ".replace(" ", ""))  # nlmsghdr
 _SOCK_DIAG_BY_FAMILY, _NLMSG_ERROR, _NLM_F_REQUEST = 20, 2, 1
 
 
-def _receive_queue(local, remote):
-    """Bytes that the kernel holds for the IPv4 TCP socket `local` <- `remote` and that nobody read yet, by
-    sock_diag(7); None where there is no such socket."""
+def _ask_kernel(local, remote):
+    """What sock_diag(7) answers of the IPv4 TCP socket `local` <- `remote`; None where there is no such socket."""
     request = _REQUEST.pack(
         _REQUEST.size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0,
         socket.AF_INET, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF,
@@ -41,7 +40,20 @@ def _receive_queue(local, remote):
         (error,) = struct.unpack_from("=i", answer, 16)
         assert -error == errno.ENOENT, os.strerror(-error)
         return None
-    return struct.unpack_from("=I", answer, 16 + 4 + 48 + 4)[0]  # idiag_rqueue
+    return answer
+
+
+def _receive_queue(local, remote):
+    """Bytes that the kernel holds for it and that nobody read yet."""
+    answer = _ask_kernel(local, remote)
+    return answer and struct.unpack_from("=I", answer, 16 + 4 + 48 + 4)[0]  # idiag_rqueue
+
+
+def peer_inode(sock):
+    """By which the descriptors of the process at the other end of a loopback connection name it; 0: it has
+    not been accepted."""
+    answer = _ask_kernel(sock.getpeername(), sock.getsockname())
+    return answer and struct.unpack_from("=I", answer, 16 + 4 + 48 + 16)[0]  # idiag_inode
 
 
 def until_read(sock):
