@@ -3,29 +3,36 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { READ_FIRST = 64 * 1024, READ_LEAST = 16 * 1024, STREAM_LEAST = 32 * 1024 };
+/* As powers of two, which a flow keeps in a byte. */
+enum { READ_LEAST_LOG2 = 14, READ_FIRST_LOG2 = 16 };
+enum { STREAM_LEAST = 32 * 1024 };
+
+static unsigned read_log2(const struct session_flow *flow)
+{
+    return flow->read_log2 != 0 ? flow->read_log2 : READ_FIRST_LOG2;
+}
 
 size_t flow_read_bytes(const struct session_flow *flow, size_t max_bytes)
 {
-    size_t n = flow->read_bytes != 0 ? flow->read_bytes : READ_FIRST;
+    size_t n = (size_t)1 << read_log2(flow);
     return n < max_bytes ? n : max_bytes;
 }
 
 void flow_read_filled(struct session_flow *flow)
 {
-    size_t n = 2 * flow_read_bytes(flow, RELAY_READ_MAX);
-    flow->read_bytes = (uint32_t)(n < RELAY_READ_MAX ? n : RELAY_READ_MAX);
+    unsigned log2 = read_log2(flow);
+    flow->read_log2 = (uint8_t)(log2 < RELAY_READ_MAX_LOG2 ? log2 + 1 : log2);
 }
 
 static void read_less(struct session_flow *flow)
 {
-    size_t n = flow_read_bytes(flow, RELAY_READ_MAX) / 2;
-    flow->read_bytes = (uint32_t)(n > READ_LEAST ? n : READ_LEAST);
+    unsigned log2 = read_log2(flow);
+    flow->read_log2 = (uint8_t)(log2 > READ_LEAST_LOG2 ? log2 - 1 : log2);
 }
 
 bool flow_is_stream(const struct session_flow *flow, size_t cap)
 {
-    return flow->read_bytes == RELAY_READ_MAX && cap >= STREAM_LEAST;
+    return flow->read_log2 == RELAY_READ_MAX_LOG2 && cap >= STREAM_LEAST;
 }
 
 void flow_stream_read(struct session_flow *flow, size_t n)

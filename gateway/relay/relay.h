@@ -14,9 +14,10 @@
 #include "rules/rules.h"
 
 enum {
-    RELAY_READ_MAX = 256 * 1024, /* one read: a session's share of a turn in one direction */
-    RELAY_HANDSHAKES = 8,        /* steps of TLS handshakes in one turn */
-    RELAY_HEADROOM = 64,         /* in front of what is read: a frame header, an unfinished character */
+    RELAY_READ_MAX_LOG2 = 18,
+    RELAY_READ_MAX = 1 << RELAY_READ_MAX_LOG2, /* one read: a session's share of a turn in one direction */
+    RELAY_HANDSHAKES = 8,                      /* steps of TLS handshakes in one turn */
+    RELAY_HEADROOM = 64, /* in front of what is read: a frame header, an unfinished character */
 };
 
 /* Where a client came in. */

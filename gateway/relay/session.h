@@ -58,13 +58,13 @@ struct session_flow {
     struct buf kept;
     uint64_t bytes;       /* payload handed to the sink */
     uint32_t undelivered; /* of it, with frame headers: not taken before the sink was lost */
-    uint32_t read_bytes;  /* how much the source is asked for at once */
     uint32_t stalled_ms;  /* how long bytes have waited for the sink, but for the wait under way */
     uint32_t stalls_from_ms;
-    bool stalls;       /* bytes wait for the sink */
-    bool source_ended; /* no more payload will come, or none is wanted */
-    bool sink_told;    /* the sink knows that the flow is over, or can be told nothing any more */
-    uint8_t pipe;      /* a splice_handle; SPLICE_NONE while it would hold nothing */
+    uint8_t read_log2;     /* how much the source is asked for at once; 0: nothing was learnt yet */
+    uint8_t pipe;          /* a splice_handle; SPLICE_NONE while it would hold nothing */
+    bool stalls : 1;       /* bytes wait for the sink */
+    bool source_ended : 1; /* no more payload will come, or none is wanted */
+    bool sink_told : 1;    /* the sink knows that the flow is over, or can be told nothing any more */
 };
 
 /* A file on its way to the client. */

@@ -188,7 +188,7 @@ static bool session_turn(struct bench *b, struct session *s)
     struct session_side *first = b->target_first ? &s->target : &s->client;
     struct session_side *second = b->target_first ? &s->client : &s->target;
     if (b->streams) {
-        s->down.read_bytes = RELAY_READ_MAX;
+        s->down.read_log2 = RELAY_READ_MAX_LOG2;
     }
     bool told = tell_and_note(b, s, first);
     if (is_there(b, s)) {

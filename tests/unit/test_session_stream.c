@@ -50,7 +50,7 @@ static void test_becomes_a_stream(void **state)
     struct script_pair p;
     begin(&b, &p, "");
     b.streams = false;
-    bench_session(&b, &p)->down.read_bytes = 0;
+    bench_session(&b, &p)->down.read_log2 = 0;
     say(&p.target, much, 150000);
     bench_run(&b);
     assert_int_equal(0, b.relay.spliced_bytes);
