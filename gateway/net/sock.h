@@ -50,8 +50,8 @@ enum sock_sharing { SOCK_ALONE, SOCK_BESIDE };
 int sock_listen(const struct endpoint *endpoint, enum sock_sharing sharing, char bound[ENDPOINT_TEXT_MAX],
     char why[SOCK_TEXT_MAX]);
 
-/* Another socket on the address of the TCP listener `fd`, bound, but with no queue until sock_begin. -1: `why`
- * says. */
+/* Another socket on the address of the TCP listener `fd`, bound, but with no queue until sock_begin. -1:
+ * `why` says. */
 int sock_bind_beside(int fd, char why[SOCK_TEXT_MAX]);
 bool sock_begin(int fd, char why[SOCK_TEXT_MAX]) __attribute__((warn_unused_result));
 

@@ -34,6 +34,13 @@ bool tls_server_add_certificate(struct tls_server *server, const char *cert_file
 bool tls_server_ask_client(
     struct tls_server *server, const char *ca_file, bool require, char why[TLS_WHY_MAX]);
 
+/* Connections may have the kernel encrypt what they send (kTLS). Each tries that in its handshake; where the
+ * kernel, OpenSSL or the cipher does not allow it, OpenSSL encrypts as always. */
+void tls_server_use_ktls(struct tls_server *server);
+
+/* NULL: the kernel has TLS; else a phrase that says why not. The system is asked once. */
+const char *tls_ktls_missing(void);
+
 /* A transport in the accepting role over a connected non-blocking socket, which it owns from now on. The
  * server outlives its handshake, and it stays on this thread. NULL when there is no memory (the socket is
  * then still the caller's). */

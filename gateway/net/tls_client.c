@@ -161,5 +161,5 @@ struct transport *tls_connect_new(struct tls_client *client, int fd)
         return NULL;
     }
     SSL_set_connect_state(ssl);
-    return tls_transport_new(ssl, fd);
+    return tls_transport_new(ssl, fd, false);
 }

@@ -88,9 +88,14 @@ void tls_alloc_thread_fini(void);
 /* What every context of ours has: no compression, no renegotiation, no idle buffers. */
 void tls_transport_prepare(SSL_CTX *context);
 
-/* Takes `ssl` over, in its accepting or connecting state, and frees it also on failure; NULL when there is no
+/* With `ktls` OpenSSL writes to the socket itself until the handshake is done, since it hands the keys to the
+ * kernel by the BIO that it writes to. When that came to something, what is sent is sent as it is; if not, it
+ * goes by the pipe. What comes is always read by the pipe: OpenSSL 3.0 has no kTLS for reading TLS 1.3, and
+ * would read record by record.
+ *
+ * Takes `ssl` over, in its accepting or connecting state, and frees it also on failure; NULL when there is no
  * memory, the socket is then still the caller's. */
-struct transport *tls_transport_new(SSL *ssl, int fd);
+struct transport *tls_transport_new(SSL *ssl, int fd, bool ktls);
 
 /* NULL: another kind of transport. */
 SSL *tls_transport_ssl(const struct transport *t);

@@ -25,6 +25,7 @@ struct tls_server {
     bool tls13_only;
     struct certificate_group *groups; /* the first is the default */
     size_t group_count;
+    bool ktls;
     int verify_mode;
     X509_STORE *client_authorities; /* NULL: clients are not asked */
     STACK_OF(X509_NAME) * client_authority_names;
@@ -391,6 +392,11 @@ void tls_server_share_tickets(struct tls_server *server, const struct tls_ticket
     server->tickets = tickets;
 }
 
+void tls_server_use_ktls(struct tls_server *server)
+{
+    server->ktls = true;
+}
+
 void tls_server_free(struct tls_server *server)
 {
     if (server == NULL) {
@@ -474,5 +480,5 @@ struct transport *tls_accept_new(struct tls_server *server, int fd)
         return NULL;
     }
     SSL_set_accept_state(ssl);
-    return tls_transport_new(ssl, fd);
+    return tls_transport_new(ssl, fd, server->ktls);
 }

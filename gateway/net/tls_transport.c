@@ -29,7 +29,11 @@ struct tls_transport {
     uint16_t answers;  /* bytes in the outbox that were not written by our side */
     enum stage stage;
     enum sending sending;
-    bool end_untold; /* ENDED or FAILED came up behind bytes that were to be handed out first */
+    bool ktls;         /* OpenSSL writes to the socket, until it is known what comes of it */
+    bool kernel_sends; /* the kernel encrypts: what is sent goes to the socket as it is */
+    bool write_waits;  /* the handshake, for the socket to take more */
+    bool notify_waits; /* the same for close_notify */
+    bool end_untold;   /* ENDED or FAILED came up behind bytes that were to be handed out first */
 };
 
 static struct tls_transport *tls_of(struct transport *t)
@@ -90,10 +94,23 @@ static struct io_result fail_ssl(struct tls_transport *tls)
 
 /* ---- Handshake. */
 
+/* close_notify. By the pipe it is taken at once; a socket may be full. */
+static void notify(struct tls_transport *tls)
+{
+    ERR_clear_error();
+    int rc = SSL_shutdown(tls->ssl); /* the peer's own close_notify is read(), not awaited here */
+    tls->notify_waits = rc < 0 && SSL_get_error(tls->ssl, rc) == SSL_ERROR_WANT_WRITE;
+    ERR_clear_error();
+}
+
 static struct io_result tls_flush(struct transport *t)
 {
     struct tls_transport *tls = tls_of(t);
     struct io_result result = tls_pipe_flush(&tls->pipe);
+    if (result.status == IO_OK && tls->notify_waits) {
+        notify(tls);
+        result.status = tls->notify_waits ? IO_WANT_WRITE : IO_OK;
+    }
     if (result.status == IO_OK) {
         tls->answers = 0;
     } else if (result.status == IO_FAIL) {
@@ -102,14 +119,35 @@ static struct io_result tls_flush(struct transport *t)
     return result;
 }
 
+static const struct transport_ops tls_kernel_ops;
+
+/* The handshake is done, and with it the kernel has its keys, or OpenSSL did not hand them on. */
+static void leave_socket(struct tls_transport *tls)
+{
+    if (!tls->ktls) {
+        return;
+    }
+    tls->ktls = false;
+    tls->kernel_sends = BIO_get_ktls_send(SSL_get_wbio(tls->ssl));
+    if (tls->kernel_sends) {
+        tls->transport.ops = &tls_kernel_ops;
+        return;
+    }
+    BIO *pipe = SSL_get_rbio(tls->ssl);
+    BIO_up_ref(pipe);
+    SSL_set0_wbio(tls->ssl, pipe);
+}
+
 static struct io_result handshake_step(struct tls_transport *tls)
 {
     ERR_clear_error();
     int rc = SSL_do_handshake(tls->ssl);
     int error = SSL_get_error(tls->ssl, rc);
+    tls->write_waits = error == SSL_ERROR_WANT_WRITE;
     if (rc == 1) {
         tls->stage = STAGE_OPEN;
-    } else if (error == SSL_ERROR_WANT_READ) {
+        leave_socket(tls);
+    } else if (tls->write_waits || error == SSL_ERROR_WANT_READ) {
         tls->stage = STAGE_HANDSHAKING;
     } else {
         struct io_result failed = fail_ssl(tls);
@@ -123,7 +161,7 @@ static struct io_result handshake_step(struct tls_transport *tls)
     if (flushed.status != IO_OK) {
         return flushed.status == IO_FAIL ? fail_errno(tls, flushed.err) : flushed;
     }
-    return answer(rc == 1 ? IO_OK : IO_WANT_READ, 0);
+    return answer(rc == 1 ? IO_OK : tls->write_waits ? IO_WANT_WRITE : IO_WANT_READ, 0);
 }
 
 static struct io_result tls_handshake(struct transport *t)
@@ -136,7 +174,7 @@ static struct io_result tls_handshake(struct transport *t)
     if (result.status != IO_OK || tls->stage == STAGE_OPEN || tls->stage == STAGE_ENDED) {
         return result;
     }
-    if (tls->stage == STAGE_HANDSHAKING) {
+    if (tls->stage == STAGE_HANDSHAKING && !tls->write_waits) {
         result = tls_pipe_receive(&tls->pipe, 0);
         switch (result.status) {
         case IO_OK:
@@ -171,7 +209,7 @@ static size_t decrypt(struct tls_transport *tls, char *to, size_t cap)
         if (error == SSL_ERROR_ZERO_RETURN) {
             tls->stage = STAGE_ENDED;
             buf_fini(&tls->pipe.inbox);
-        } else if (error != SSL_ERROR_WANT_READ) {
+        } else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
             (void)fail_ssl(tls);
         }
         break;
@@ -252,17 +290,21 @@ static size_t tls_pending(const struct transport *t)
 
 /* ---- Writing. */
 
+static bool may_send(const struct tls_transport *tls, struct io_result *why_not)
+{
+    *why_not = (struct io_result){IO_FAIL, 0, tls->stage == STAGE_FAILED ? tls->err : EPIPE};
+    return tls->stage != STAGE_FAILED && tls->sending == SENDING_OPEN;
+}
+
 static struct io_result tls_write(struct transport *t, const void *from, size_t len)
 {
     struct tls_transport *tls = tls_of(t);
     assert(len > 0 && tls->stage != STAGE_CALLING && tls->stage != STAGE_HANDSHAKING);
-    if (tls->stage == STAGE_FAILED) {
-        return (struct io_result){IO_FAIL, 0, tls->err};
+    struct io_result result;
+    if (!may_send(tls, &result)) {
+        return result;
     }
-    if (tls->sending != SENDING_OPEN) {
-        return (struct io_result){IO_FAIL, 0, EPIPE};
-    }
-    struct io_result result = tls_flush(t);
+    result = tls_flush(t);
     if (result.status != IO_OK) {
         return result;
     }
@@ -283,6 +325,37 @@ static struct io_result tls_write(struct transport *t, const void *from, size_t 
     return answer(IO_OK, n);
 }
 
+/* ---- The same where the kernel encrypts. */
+
+static struct io_result kernel_sent(struct tls_transport *tls, struct io_result result)
+{
+    if (result.status == IO_FAIL) {
+        tls->pipe.send_err = result.err;
+        tls->fault = strerror(result.err);
+    }
+    return result;
+}
+
+static struct io_result kernel_write(struct transport *t, const void *from, size_t len)
+{
+    struct io_result no;
+    return may_send(tls_of(t), &no) ? kernel_sent(tls_of(t), transport_send(t->fd, from, len)) : no;
+}
+
+static struct io_result kernel_write_head(struct transport *t, const void *from, size_t len)
+{
+    struct io_result no;
+    return may_send(tls_of(t), &no) ? kernel_sent(tls_of(t), transport_send_more(t->fd, from, len)) : no;
+}
+
+static struct io_result kernel_write_pipe(struct transport *t, struct splice_pipe *pipe)
+{
+    struct io_result no;
+    return may_send(tls_of(t), &no) ? kernel_sent(tls_of(t), splice_to(pipe, t->fd)) : no;
+}
+
+/* ---- The end. */
+
 static struct io_result tls_shutdown(struct transport *t)
 {
     struct tls_transport *tls = tls_of(t);
@@ -293,9 +366,7 @@ static struct io_result tls_shutdown(struct transport *t)
         }
         tls->sending = SENDING_NOTIFIED;
         if (tls->stage == STAGE_OPEN || tls->stage == STAGE_ENDED) {
-            ERR_clear_error();
-            (void)SSL_shutdown(tls->ssl); /* the peer's own close_notify is read(), not awaited here */
-            ERR_clear_error();
+            notify(tls);
             (void)SSL_free_buffers(
                 tls->ssl); /* this write released none, and a drain ends all sessions at once */
             if (!tls_pipe_settle(&tls->pipe, is_live(tls))) {
@@ -317,7 +388,8 @@ static struct io_result tls_shutdown(struct transport *t)
 
 static size_t tls_unsent(const struct transport *t)
 {
-    return buf_len(&tls_of_const(t)->pipe.outbox);
+    const struct tls_transport *tls = tls_of_const(t);
+    return buf_len(&tls->pipe.outbox) + tls->notify_waits;
 }
 
 static void tls_close(struct transport *t, bool reset)
@@ -346,6 +418,20 @@ static const struct transport_ops tls_ops = {
     .fault = tls_fault,
 };
 
+static const struct transport_ops tls_kernel_ops = {
+    .handshake = tls_handshake,
+    .read = tls_read,
+    .write = kernel_write,
+    .flush = tls_flush,
+    .shutdown = tls_shutdown,
+    .pending = tls_pending,
+    .unsent = tls_unsent,
+    .close = tls_close,
+    .write_head = kernel_write_head,
+    .write_pipe = kernel_write_pipe,
+    .fault = tls_fault,
+};
+
 /* ---- Making one. */
 
 void tls_transport_prepare(SSL_CTX *context)
@@ -354,7 +440,18 @@ void tls_transport_prepare(SSL_CTX *context)
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN);
 }
 
-struct transport *tls_transport_new(SSL *ssl, int fd)
+/* From then on OpenSSL writes to the socket, which does not know of the pipe. */
+static void use_socket(struct tls_transport *tls)
+{
+    BIO *socket = BIO_new_socket(tls->transport.fd, BIO_NOCLOSE);
+    if (socket != NULL) { /* without memory for it, as without it */
+        SSL_set0_wbio(tls->ssl, socket);
+        SSL_set_options(tls->ssl, SSL_OP_ENABLE_KTLS);
+        tls->ktls = true;
+    }
+}
+
+struct transport *tls_transport_new(SSL *ssl, int fd, bool ktls)
 {
     struct tls_transport *tls = calloc(1, sizeof *tls);
     if (tls == NULL || !tls_pipe_init(&tls->pipe, ssl, fd)) {
@@ -366,6 +463,9 @@ struct transport *tls_transport_new(SSL *ssl, int fd)
     tls->ssl = ssl;
     tls->fault = "";
     tls->stage = SSL_is_server(ssl) ? STAGE_HANDSHAKING : STAGE_CALLING;
+    if (ktls) {
+        use_socket(tls);
+    }
     return &tls->transport;
 }
 

@@ -26,6 +26,11 @@ struct io_result transport_send(int fd, const void *from, size_t len)
     return send_with(fd, from, len, 0);
 }
 
+struct io_result transport_send_more(int fd, const void *from, size_t len)
+{
+    return send_with(fd, from, len, MSG_MORE);
+}
+
 static struct io_result receive(int fd, void *to, size_t cap, int flags)
 {
     for (;;) {
@@ -104,7 +109,7 @@ static struct io_result plain_read_pipe(struct transport *t, struct splice_pipe 
 
 static struct io_result plain_write_head(struct transport *t, const void *from, size_t len)
 {
-    return plain_noted(t, send_with(t->fd, from, len, MSG_MORE));
+    return plain_noted(t, transport_send_more(t->fd, from, len));
 }
 
 static struct io_result plain_write_pipe(struct transport *t, struct splice_pipe *pipe)

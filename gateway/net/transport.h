@@ -62,6 +62,8 @@ void transport_thread_fini(void);
 
 /* send(2) as an io_result: never SIGPIPE, EINTR repeated. For the transports. */
 struct io_result transport_send(int fd, const void *from, size_t len);
+/* The same with MSG_MORE: the kernel may wait for what follows. */
+struct io_result transport_send_more(int fd, const void *from, size_t len);
 /* recv(2) as an io_result. */
 struct io_result transport_recv(int fd, void *to, size_t cap);
 /* The same, and the bytes stay where they are. */

@@ -335,8 +335,21 @@ static const char *plural(size_t count)
     return count == 1 ? "" : "s";
 }
 
+static bool wants_ktls(const struct rules *rules)
+{
+    for (size_t i = 0; i < rules->listen_count; i++) {
+        if (rules->listens[i].tls && rules->listens[i].tls->ktls == KTLS_AUTO) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void print_fine(const char *file, const struct rules *rules, size_t warnings)
 {
+    if (wants_ktls(rules) && tls_ktls_missing() != NULL) {
+        printf("%s: tls.ktls: auto: OpenSSL will encrypt, not the kernel: %s\n", file, tls_ktls_missing());
+    }
     printf("%s: %zu route%s, %zu listener%s: fine", file, rules->route_count, plural(rules->route_count),
         rules->listen_count, plural(rules->listen_count));
     if (warnings > 0) {

@@ -114,6 +114,9 @@ static bool open_tls(
         return cannot(fault, EXIT_CANNOT_RUN, "TLS: out of memory");
     }
     tls_server_share_tickets(server, g->tickets);
+    if (rule->ktls == KTLS_AUTO && tls_ktls_missing() == NULL) {
+        tls_server_use_ktls(server);
+    }
     for (size_t i = 0; i < rule->certificate_count; i++) {
         const struct certificate_rule *pair = &rule->certificates[i];
         if (!tls_server_add_certificate(server, pair->cert, pair->key, why, &blamed)) {
@@ -226,8 +229,30 @@ struct socket_entry *generation_admin(const struct generation *generation)
     return generation->rules->admin.on ? generation->entries[generation->rules->listen_count] : NULL;
 }
 
+/* Once, where a listener would have it. */
+static void log_ktls(struct generation *generation)
+{
+    bool wanted = false;
+    for (size_t i = 0; i < generation->rules->listen_count; i++) {
+        const struct listen_tls_rule *rule = generation->rules->listens[i].tls;
+        wanted = wanted || (rule != NULL && rule->ktls == KTLS_AUTO);
+    }
+    if (!wanted) {
+        return;
+    }
+    const char *missing = tls_ktls_missing();
+    struct log_line line;
+    log_begin(&line, &generation->log, LOG_INFO, "ktls");
+    log_cstr(&line, "status", missing == NULL ? "available" : "unavailable");
+    if (missing != NULL) {
+        log_cstr(&line, "reason", missing);
+    }
+    log_end(&line);
+}
+
 void generation_log_ready(struct generation *generation)
 {
+    log_ktls(generation);
     static const char *const pollers[] = {
         [POLLER_AUTO] = "auto", [POLLER_POLL] = "poll", [POLLER_EPOLL] = "epoll"};
     struct log_line line;

@@ -439,6 +439,18 @@ static void a_server_asks_for_client_certificates(void **state)
     }
 }
 
+/* The handshake's writes go to the socket, and the kernel takes no keys for one that is not TCP: from then on
+ * all is as without. */
+static bool by_socket;
+
+static void the_kernel_is_asked_once(void **state)
+{
+    (void)state;
+    const char *missing = tls_ktls_missing();
+    assert_ptr_equal(missing, tls_ktls_missing());
+    assert_true(missing == NULL || missing[0] != '\0');
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -449,6 +461,9 @@ static int set_up(void **state)
     made_certs_make(
         &(struct made_cert){.name = "localhost", .issuer = "ca", .san = "DNS:localhost,IP:127.0.0.1"});
     server = tls_server_new(false);
+    if (server != NULL && by_socket) {
+        tls_server_use_ktls(server);
+    }
     return server != NULL && tls_server_add_certificate(server, made_certs_path("localhost.crt"),
                                  made_certs_path("localhost.key"), why, NULL)
                ? 0
@@ -477,6 +492,9 @@ int main(void)
         cmocka_unit_test(a_changed_byte_fails_the_read_and_tells_the_peer),
         cmocka_unit_test(a_client_verifies_its_target),
         cmocka_unit_test(a_server_asks_for_client_certificates),
+        cmocka_unit_test(the_kernel_is_asked_once),
     };
-    return cmocka_run_group_tests_name("tls", tests, set_up, tear_down);
+    int failed = cmocka_run_group_tests_name("tls", tests, set_up, tear_down);
+    by_socket = true;
+    return failed + cmocka_run_group_tests_name("tls_with_ktls_refused", tests, set_up, tear_down);
 }
