@@ -72,6 +72,9 @@ struct slice log_hide_secrets(struct slice path_and_query, char *out, size_t cap
     text_init(&text, out, cap);
     size_t query = slice_find(path_and_query, '?');
     text_add(&text, (struct slice){path_and_query.p, query});
+    if (query == path_and_query.len) {
+        return text_slice(&text); /* there is none; of a request that was not read there is not even a path */
+    }
     struct slice rest = {path_and_query.p + query, path_and_query.len - query};
     while (rest.len > 0) {
         /* Each pair with the separator before it; servers differ in what they take for one. */

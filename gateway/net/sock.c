@@ -241,11 +241,15 @@ int sock_listen(const struct endpoint *endpoint, enum sock_sharing sharing, char
     int fd = listen_host(endpoint, sharing, why);
     struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
-    if (fd >= 0 && getsockname(fd, (struct sockaddr *)&address, &len) == 0) {
-        struct sock_peer self = sock_peer_from(&address);
-        char text[SOCK_TEXT_MAX];
-        sock_peer_format(&self, text);
-        (void)snprintf(bound, ENDPOINT_TEXT_MAX, "%s", text);
+    if (fd < 0) {
+        return -1;
     }
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        return fail(fd, why, "getsockname", errno);
+    }
+    struct sock_peer self = sock_peer_from(&address);
+    char text[SOCK_TEXT_MAX];
+    sock_peer_format(&self, text);
+    (void)snprintf(bound, ENDPOINT_TEXT_MAX, "%s", text);
     return fd;
 }

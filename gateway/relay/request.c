@@ -215,7 +215,8 @@ static bool read_bytes(struct session *s)
         if (buf_append(&s->request->bytes, to, result.n)) {
             return true;
         }
-        break;
+        session_end(s, CAUSE_OVERLOAD, NULL);
+        return false;
     case IO_WANT_READ:
     case IO_WANT_WRITE:
         return false;
@@ -259,6 +260,7 @@ bool request_begin(struct session *s)
 void request_step(struct session *s)
 {
     if (!request_begin(s)) {
+        session_log_dropped(s->relay, s->door, &s->peer);
         session_move(s, SESSION_DONE);
         return;
     }

@@ -250,6 +250,9 @@ void session_run(struct session *s)
     s->client.ready = 0;
     s->target.ready = 0;
     if (s->state != SESSION_DONE && !settle(s)) {
+        if (s->state <= SESSION_FILE) { /* no line will tell of its end */
+            session_log_dropped(s->relay, s->door, &s->peer);
+        }
         if (!s->has_cause) {
             s->has_cause = true;
             s->cause = CAUSE_OVERLOAD;
@@ -305,6 +308,7 @@ void relay_accept_transport(
 {
     struct session *s = pool_take(&relay->pool);
     if (s == NULL) {
+        session_log_dropped(relay, door, peer);
         io->ops->close(io, false);
         return;
     }
@@ -337,6 +341,7 @@ void relay_accept(struct relay *relay, const struct relay_door *door, int fd, co
     }
     struct transport *io = door->tls != NULL ? tls_accept_new(door->tls, fd) : transport_plain_new(fd);
     if (io == NULL) {
+        session_log_dropped(relay, door, peer);
         transport_close_fd(fd, false);
         return;
     }

@@ -349,6 +349,8 @@ void session_log_end(const struct session *s);
 void session_log_refused(const struct session *s, uint16_t status, const char *phrase);
 /* After session_end: the kernel still held bytes for a side when its time was up. */
 void session_log_unacknowledged(const struct session *s);
+/* A connection that there is no memory to serve. */
+void session_log_dropped(struct relay *relay, const struct relay_door *door, const struct sock_peer *peer);
 /* Before there is a session, or in SESSION_PROXY. */
 void session_log_proxy_refused(
     struct relay *relay, const struct relay_door *door, const struct sock_peer *peer, const char *reason);

@@ -140,6 +140,16 @@ void session_log_unacknowledged(const struct session *s)
     log_end(&line);
 }
 
+void session_log_dropped(struct relay *relay, const struct relay_door *door, const struct sock_peer *peer)
+{
+    struct log_line line;
+    log_begin(&line, relay->log, LOG_ERROR, "connection_dropped");
+    log_peer(&line, peer);
+    log_cstr(&line, "listener", door->name);
+    log_cstr(&line, "reason", "out of memory");
+    log_end(&line);
+}
+
 void session_log_proxy_refused(
     struct relay *relay, const struct relay_door *door, const struct sock_peer *peer, const char *reason)
 {

@@ -22,6 +22,15 @@ static void log_fault(struct supervisor *s, const char *fault)
     log_end(&line);
 }
 
+/* There is no old configuration to stay with. */
+static void log_start_fault(struct supervisor *s, const char *fault)
+{
+    struct log_line line;
+    log_begin(&line, supervisor_log(s), LOG_ERROR, "cannot_run");
+    log_cstr(&line, "reason", fault);
+    log_end(&line);
+}
+
 static void forget_text(struct supervisor *s)
 {
     if (s->text_fd >= 0) {
@@ -144,6 +153,7 @@ void reload_failed(struct supervisor *s, const char *why)
 {
     struct generation *failed = s->next;
     if (s->stage == STAGE_STARTING) {
+        log_start_fault(s, why);
         supervisor_fail(s, EXIT_CANNOT_RUN);
         return;
     }

@@ -527,6 +527,8 @@ static void hides_secrets(void **state)
         assert_true(shown.len < sizeof(out));
         assert_string_equal(out, cases[i].shown);
     }
+    char none[8];
+    assert_int_equal(log_hide_secrets((struct slice){0}, none, sizeof(none)).len, 0);
     for (size_t cap = 1; cap < 30; cap++) {
         char out[30];
         struct slice shown = log_hide_secrets(SLICE("/x?token=secret&b=c"), out, cap);
