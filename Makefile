@@ -22,6 +22,7 @@ FLAGS_asan    := -O1 -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined 
 FLAGS_tsan    := -O1 -fPIE -fsanitize=thread
 FLAGS_cov     := -O0 -fPIE --coverage
 FLAGS_fuzz    := -O1 -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+comma := ,
 ifeq ($(MODE),fuzz)
 CC := clang
 endif
@@ -41,6 +42,9 @@ UNIT_HELPERS  := $(filter-out $(UNITS),$(wildcard tests/unit/*.c))
 FUZZERS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:tests/fuzz/%.c=$(OUT)/tests/replay_%)
 FUZZ_BINARIES := $(FUZZERS:tests/fuzz/%.c=$(OUT)/tests/%)
+# What fuzzers share, and the scripted peers of the unit tests. (cmocka is for these.)
+FUZZ_SHARED := $(filter-out $(FUZZERS) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)) $(wildcard tests/unit/script*.c)
+FUZZ_LINKED := $(FUZZ_SHARED:%.c=$(OUT)/obj/%.o)
 OWN_C   := $(wildcard gateway/*/*.[ch] tests/*/*.[ch] contrib/*/*.[ch])
 
 .DEFAULT_GOAL := all
@@ -68,6 +72,10 @@ $(OUT)/libsluice.a: $(ROOMS)
 	@rm -f $@
 	$(Q)ar rcs $@ $(ROOMS)
 
+# What tests have beside the code is not what a fuzzer is to explore.
+$(OUT)/obj/tests/%.o: CPPFLAGS += -Itests/unit
+$(OUT)/obj/tests/%.o: CFLAGS_ALL := $(subst $(comma)fuzzer-no-link,,$(CFLAGS_ALL))
+
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
 
 ##@ Test
@@ -77,14 +85,14 @@ test: tests-build ## everything but the browser: units, corpora, configurations,
 	@OUT=$(OUT) PYTHON=$(PYTHON) tests/run
 
 .PHONY: tests-build
-tests-build: $(OUT)/sluice $(UNIT_BINARIES) $(REPLAYS)
+tests-build: $(OUT)/sluice $(UNIT_BINARIES) $(REPLAYS) $(OUT)/tests/faults.so
 
 .PHONY: unit
 unit: $(UNIT_BINARIES) ## the unit tests alone
 	@set -e; for t in $(UNIT_BINARIES); do $$t; done
 
 # Not thrown away after the link, as make does with what only rules lead to.
-.SECONDARY: $(UNIT_HELPERS:%.c=$(OUT)/obj/%.o)
+.SECONDARY: $(UNIT_HELPERS:%.c=$(OUT)/obj/%.o) $(FUZZ_LINKED)
 
 $(OUT)/tests/test_%: tests/unit/test_%.c $(UNIT_HELPERS:%.c=$(OUT)/obj/%.o) $(OUT)/libsluice.a Makefile
 	@mkdir -p $(@D)
@@ -92,10 +100,22 @@ $(OUT)/tests/test_%: tests/unit/test_%.c $(UNIT_HELPERS:%.c=$(OUT)/obj/%.o) $(OU
 	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS_ALL) -MMD -MP -MF $(OUT)/obj/$(@F).d $(LDFLAGS_ALL) -o $@ $< \
 		$(UNIT_HELPERS:%.c=$(OUT)/obj/%.o) $(OUT)/libsluice.a -lcmocka $(LIBS)
 
-$(OUT)/tests/replay_fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(OUT)/libsluice.a Makefile
+$(OUT)/tests/replay_fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(FUZZ_LINKED) $(OUT)/libsluice.a Makefile
 	@mkdir -p $(@D)
 	@echo "  test  $<"
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< tests/fuzz/replay.c $(OUT)/libsluice.a $(LIBS)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< tests/fuzz/replay.c $(FUZZ_LINKED) \
+		$(OUT)/libsluice.a -lcmocka $(LIBS)
+
+# Not instrumented: it stands below the sanitizers.
+$(OUT)/tests/faults.so: tests/faults/shim.c Makefile
+	@mkdir -p $(@D)
+	@echo "  test  $<"
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_FLAGS) -O1 -fPIC -shared -o $@ $< -ldl
+
+FAULTS_POINTS ?= 40
+.PHONY: faults
+faults: tests-build ## fails system calls, OpenSSL and memory in turn, FAULTS_POINTS (or all) of each function; prints a table
+	OUT=$(OUT) $(PYTHON) tests/faults/run --points $(FAULTS_POINTS)
 
 .PHONY: valgrind
 valgrind: tests-build ## the same under valgrind (slow)
@@ -114,10 +134,11 @@ fuzz: ## libFuzzer on every parser, FUZZ_SECONDS each (clang)
 fuzz-run: $(FUZZ_BINARIES)
 	@OUT=$(OUT) tests/fuzz/run $(FUZZ_SECONDS)
 
-$(OUT)/tests/fuzz_%: tests/fuzz/fuzz_%.c $(OUT)/libsluice.a Makefile
+$(OUT)/tests/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LINKED) $(OUT)/libsluice.a Makefile
 	@mkdir -p $(@D)
 	@echo "  fuzz  $<"
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $< $(OUT)/libsluice.a $(LIBS)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS_ALL) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $< $(FUZZ_LINKED) \
+		$(OUT)/libsluice.a -lcmocka $(LIBS)
 
 BENCH := $(OUT)/bench
 BENCH_FLAGS := $(CPPFLAGS) -Itests/bench $(CFLAGS_ALL) $(LDFLAGS_ALL)

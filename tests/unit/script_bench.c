@@ -214,9 +214,11 @@ bool bench_turn(struct bench *b)
     return told;
 }
 
+/* Or it rests, with a timer, before it dials again. */
 static bool bench_dials(const struct session *s)
 {
-    return s->request != NULL && s->request->dial != NULL;
+    return s->request != NULL &&
+           (s->request->dial != NULL || (s->request->search.again_ms != 0 && wheel_armed(&s->timer)));
 }
 
 static bool waits_for_its_rate(const struct bench *b, const struct session *s)

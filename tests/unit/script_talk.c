@@ -30,9 +30,13 @@ void say_frame(struct script_side *client, bool fin, enum ws_opcode opcode, cons
     }
     memcpy(header + at, mask, sizeof mask);
     say(client, header, at + sizeof mask);
-    for (size_t i = 0; i < n; i++) {
-        uint8_t byte = bytes[i] ^ mask[i % 4];
-        say(client, &byte, 1);
+    uint8_t chunk[512]; /* a multiple of the mask's length */
+    for (size_t sent = 0; sent < n; sent += sizeof chunk) {
+        size_t len = n - sent < sizeof chunk ? n - sent : sizeof chunk;
+        for (size_t i = 0; i < len; i++) {
+            chunk[i] = bytes[sent + i] ^ mask[i % 4];
+        }
+        say(client, chunk, len);
     }
 }
 
