@@ -1,0 +1,287 @@
+"""What every gateway of these tests goes through, and what may come of it when a call of it fails."""
+
+import errno
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/integration"))
+
+from lib.env import OUT, SLUICE  # noqa: E402
+from lib.gateway import REPORTS, Gateway  # noqa: E402
+from lib.target import Target  # noqa: E402
+
+SHIM = OUT / "tests/faults.so"
+CPU_SECONDS_MAX = 4  # a whole run costs some tenths; one that spins has them all in the waits below
+PATIENCE = 20
+CONFIG = """
+listen:
+  - address: 127.0.0.1:0
+  - address: 127.0.0.1:0
+    tls: {{certificates: {{cert: {certs}/server.crt, key: {certs}/server.key}}}}
+routes:
+  - {{path: /tcp, target: "tcp://127.0.0.1:{tcp}", subprotocol: [binary, none]}}
+  - {{path: /tls, target: "tls://localhost:{tls}", target_tls: {{ca: {certs}/ca.crt}}, on_unreachable: http}}
+  - {{path: /www/*, files: {folder}}}
+timeouts: {{handshake: 5s, connect: 2s, close: 1s, drain: 1s}}
+log: {{level: debug}}
+poller: {poller}
+workers: 1
+"""
+CONTENT = b"a file\n" * 3000
+
+# Events that tell of something which did not come to pass, each with its reason.
+EXPLAINS = {
+    "accept_paused", "admin_died", "cannot_run", "connection_dropped", "file_cut", "log_not_reopened", "overload",
+    "proxy_refused", "reload_failed", "request_refused", "session_end", "target_failed", "tls_failed",
+    "worker_died", "worker_not_started", "worker_stuck",
+}  # fmt: skip
+
+
+class Bench:
+    """What the gateways of all runs share: certificates, targets, a file."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.certs = self.folder / "certs"
+        subprocess.run([ROOT / "certs/make", self.certs], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        (self.folder / "www").mkdir()
+        (self.folder / "www/a").write_bytes(CONTENT)
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(self.certs / "server.crt", self.certs / "server.key")
+        self.client_tls = ssl.create_default_context(cafile=str(self.certs / "ca.crt"))
+        self.targets = [Target(), Target(tls=server)]
+        for target in self.targets:
+            threading.Thread(target=self._echo, args=(target,), daemon=True).start()
+
+    @staticmethod
+    def _echo_one(target, sock):
+        try:
+            sock.settimeout(PATIENCE * 3)
+            if target.tls:
+                sock = target.tls.wrap_socket(sock, server_side=True)
+            while data := sock.recv(65536):
+                sock.sendall(data)
+        except OSError:
+            pass
+        finally:
+            sock.close()
+
+    def _echo(self, target):
+        target.listener.settimeout(None)
+        while True:
+            try:
+                sock, _ = target.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._echo_one, args=(target, sock), daemon=True).start()
+
+    def config(self, poller):
+        return CONFIG.format(
+            certs=self.certs, tcp=self.targets[0].port, tls=self.targets[1].port, folder=self.folder / "www", poller=poller
+        )
+
+    def close(self):
+        for target in self.targets:
+            target.listener.close()
+
+
+class Run:
+    """One gateway with one fault, from its start to its end. `kinds` is what came of it, `wrong` what must not
+    have."""
+
+    def __init__(self, bench, folder, *, table, name="", point=None, mode=None, poller="epoll"):
+        self.bench = bench
+        self.kinds = []
+        self.wrong = []
+        self.table = table
+        self.row = name
+        self.errno = point[3] if point else None
+        env = {"LD_PRELOAD": str(SHIM), "FAULTS_TABLE": str(table.path), "RES_OPTIONS": "timeout:1 attempts:1"}
+        # The shim stands in front of the sanitizer's own, which is none of its affair.
+        env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0:allocator_may_return_null=1"
+        if point:
+            env["FAULTS_POINT"] = "{}:{}:{}:{}".format(*point)
+        if mode:
+            env["FAULTS_MODE"] = mode
+        self.gateway = Gateway(folder, bench.config(poller), env=env, wait_ready=False)
+
+    # Steps. Each answers None where all went well, else what was seen from the outside.
+
+    def _session(self, path, listener, tls):
+        client = self.gateway.connect(listener, tls=self.bench.client_tls if tls else None)
+        try:
+            client.upgrade(path)
+            payload = os.urandom(3000)
+            client.send_binary(payload)
+            assert client.take_payload(len(payload)) == payload
+            client.send_close(1000)
+            _, code, reason = client.take_close()
+            assert code == 1000, f"{code} {reason}"
+        finally:
+            client.close()
+
+    def _file(self):
+        client = self.gateway.connect(0)
+        try:
+            client.send(b"GET /www/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = client.take_answer()
+            assert answer.status == 200 and answer.body == CONTENT, f"{answer.status}, {len(answer.body)} bytes"
+        finally:
+            client.close()
+
+    def _refusal(self):
+        client = self.gateway.connect(0)
+        try:
+            client.send(b"GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            status = client.take_answer().status
+            assert status == 404, status
+        finally:
+            client.close()
+
+    def _reload(self):
+        before = self._count("reloaded", "reload_failed")
+        self.gateway.signal(signal.SIGHUP)
+        end = time.monotonic() + PATIENCE
+        while self._count("reloaded", "reload_failed") == before:
+            if self._loses_lines() and time.monotonic() > end - PATIENCE + 3:
+                return self.kinds.append("a line of the log is lost, and that is told")
+            assert time.monotonic() < end, "it neither reloads nor says why not"
+            self._wait_log(0.2)
+        assert not self.gateway.events("reload_failed"), "reload_failed"
+        return None
+
+    def _count(self, *names):
+        return sum(len(self.gateway.events(name)) for name in names)
+
+    def _wait_log(self, seconds):
+        with self.gateway.changed:
+            self.gateway.changed.wait(seconds)
+
+    def _try(self, name, step, *args):
+        """Notes what a step that failed looked like, and that the log has the reason."""
+        told = self._count(*EXPLAINS)
+        try:
+            step(*args)
+        except (AssertionError, OSError, EOFError) as fault:
+            what = re.sub(r"\d{4,}", "N", str(fault).split("\n", maxsplit=1)[0])[:60] or type(fault).__name__
+            end = time.monotonic() + 3
+            while self._count(*EXPLAINS) == told and time.monotonic() < end:
+                self._wait_log(0.2)
+            if self._count(*EXPLAINS) == told and not self._is_client_reset():
+                self.wrong.append(f"{name}: {what}, and the log does not say why")
+            self.kinds.append(name)
+
+    def _is_client_reset(self):
+        """One that comes before a request has no line in the log: it asked for nothing."""
+        return self.row == "recv" and self.errno in (errno.ECONNRESET, errno.ETIMEDOUT)
+
+    def _loses_lines(self):
+        return self.row == "write" and self.table.failed() > 0
+
+    def _serves(self):
+        """It goes on, if not at once: a worker may have to be replaced."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._session("/tcp", 0, False)
+            except (AssertionError, OSError, EOFError) as fault:
+                if time.monotonic() >= end or self.gateway.process.poll() is not None:
+                    self.wrong.append(f"it does not serve on: {fault!r}"[:160])
+                    return None
+                time.sleep(0.1)
+
+    # The whole.
+
+    def _started(self):
+        gateway = self.gateway
+        end = time.monotonic() + PATIENCE
+        while not gateway.events("ready") and not gateway.ended and time.monotonic() < end:
+            self._wait_log(0.2)
+            if self._loses_lines() and gateway.workers() and time.monotonic() > end - PATIENCE + 3:
+                break  # the line that says so is the one that was lost
+        if gateway.events("ready"):
+            gateway.addresses = gateway.events("ready")[0]["listen"].split(",")
+            if any(":" not in address for address in gateway.addresses):
+                self.wrong.append(f"it is ready at {gateway.addresses}")
+                return False
+            return True
+        return False
+
+    def _not_started(self):
+        text = "\n".join(self.gateway.lines)
+        if self.wrong or self._loses_lines():
+            self.gateway.terminate()
+            self.kinds.append("a line of the log is lost, and that is told")
+            return
+        if not self.gateway.ended:
+            self.wrong.append("it neither starts nor ends")
+            self.gateway.process.kill()
+        elif len(text.strip()) < 12:
+            self.wrong.append(f"it ends without a word: {text!r}")
+        self.kinds.append("does not start, and says why")
+
+    def go(self):
+        """The scenario; afterwards `kinds` and `wrong` are what came of it."""
+        started = self._started()
+        if started:
+            self._try("ws", self._session, "/tcp", 0, False)
+            self._try("wss", self._session, "/tls", 1, True)
+            self._try("file", self._file)
+            self._try("refusal", self._refusal)
+            self._try("reload", self._reload)
+            self._serves()
+            self.gateway.terminate()
+        else:
+            self._not_started()
+        self._end(started)
+        return self
+
+    def _end(self, started):
+        process = self.gateway.process
+        killer = threading.Timer(PATIENCE, process.kill)
+        killer.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        killer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.gateway.reader.join(PATIENCE)
+        self.gateway.close_clients()
+        process.stderr.close()
+        if process.returncode == -signal.SIGKILL:
+            self.wrong.append("it did not end when told to")
+        elif process.returncode not in ((0,) if started or self._loses_lines() else (1, 2)):
+            self.wrong.append(f"exit status {process.returncode}")
+        if usage.ru_utime + usage.ru_stime > CPU_SECONDS_MAX * (5 if "asan" in str(SLUICE) else 1):
+            self.wrong.append(f"{usage.ru_utime + usage.ru_stime:.1f} CPU seconds")
+        self._look_over(started)
+
+    def _look_over(self, started):
+        gateway = self.gateway
+        text = "\n".join(gateway.lines)
+        for report in REPORTS:
+            if report in text:
+                self.wrong.append(text[text.index(report) :][:600])
+        if "Assertion" in text:
+            self.wrong.append(text[text.index("Assertion") - 60 :][:200])
+        if any("is lost" in kind for kind in self.kinds) and not gateway.events("log_lost"):
+            self.wrong.append("a line of the log is lost, and nothing tells")
+        for line in gateway.events("worker_died"):
+            stuck = gateway.events("worker_stuck", pid=line["pid"])
+            if "signal" in line and not stuck:
+                self.wrong.append(f"a worker died of signal {line['signal']}")
+            self.kinds.append("a worker is replaced")
+        for line in gateway.events("session_end"):
+            if line["cause"] in ("internal", "client_timeout", "idle"):
+                self.wrong.append(f"the cause {line['cause']} fits nothing here")
+            if line["cause"] not in ("client_close", "client_gone"):
+                self.kinds.append(line["cause"])
+        strays = [line for line in gateway.strays if line.strip()]
+        if started and strays:
+            self.wrong.append(f"no log line: {strays[0][:200]}")
