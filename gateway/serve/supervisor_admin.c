@@ -128,7 +128,7 @@ static bool is_same(const struct generation *old, const struct generation *new)
 void crew_renew_admin(struct supervisor *s, const struct generation *old)
 {
     struct member *admin = crew_admin(s);
-    if (admin != NULL && is_same(old, s->now)) {
+    if (admin != NULL && old != NULL && is_same(old, s->now)) {
         admin->of = s->now;
         return;
     }

@@ -95,7 +95,7 @@ def sluice(tmp_path_factory, certs):
         port = {name: stack.enter_context(targets.Target(getattr(targets, name))).port for name in
                 ("echo", "fin", "reset")}
         port["refused"] = stack.enter_context(targets.Refusing()).port
-        yield stack.enter_context(Gateway(folder, config(certs, routes(port, folder), "timeouts: {close: 2s}")))
+        yield stack.enter_context(Gateway(folder, config(certs, routes(port, folder), "timeouts: {close: 2s, drain: 1s}")))
 
 
 def routes(port, folder):

@@ -528,7 +528,8 @@ def test_the_supervisor_stays_small(start, server, certs):
     rounds(ROUNDS - 10)
     # what is in flight may hold a descriptor or two more for a moment
     until(lambda: look()[1] <= fds, "no descriptor more")
-    assert look()[0] - rss < (512 << 10) * (4 if SCALE > 1 else 1), look()
+    if SCALE == 1:  # a sanitizer keeps what is freed
+        assert look()[0] - rss < 512 << 10, look()
 
 
 def test_deaths_and_reloads_at_once(start, server):

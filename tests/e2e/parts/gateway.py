@@ -70,7 +70,10 @@ class Gateway(Program):
 
 
 def config(certs, routes, extra=""):
-    """A TLS listener on a free port of the loopback, and these routes (a YAML list, indented or not)."""
+    """A TLS listener on a free port of the loopback, and these routes (a YAML list, indented or not). Its end
+    waits for sessions only a moment, where `extra` says nothing else."""
+    if "timeouts:" not in extra:
+        extra += "\ntimeouts: {drain: 1s}"
     return f"""\
 poller: {POLLER}
 listen:
