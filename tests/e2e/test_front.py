@@ -52,8 +52,9 @@ def listens(port):
 
 
 class Front:
-    def __init__(self, gateway, port, trusted):
+    def __init__(self, gateway, program, port, trusted):
         self.gateway = gateway
+        self.program = program
         self.port = port
         self.tls = ssl.create_default_context(cafile=trusted)
 
@@ -96,9 +97,9 @@ def haproxy(stack, tmp_path, certs, kind):
     file = tmp_path / "haproxy.cfg"
     file.write_text(rewritten(f"haproxy/{kind}.cfg", ("bind :443", f"bind 127.0.0.1:{port}"),
                               ("port 9901", f"port {admin}"), ("maxconn 20000", "maxconn 200"), *ours))
-    stack.enter_context(Program(["haproxy", "-db", "-f", file]))
+    program = stack.enter_context(Program(["haproxy", "-db", "-f", file]))
     wait_until(lambda: listens(port), "HAProxy to listen")
-    return Front(gateway, port, certs / "ca.crt")
+    return Front(gateway, program, port, certs / "ca.crt")
 
 
 NGINX = """\
@@ -134,9 +135,9 @@ def nginx(stack, tmp_path, certs, _kind):
         )
     )
     (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path))
-    stack.enter_context(Program(["nginx", "-p", tmp_path, "-e", "stderr", "-c", tmp_path / "nginx.conf"]))
+    program = stack.enter_context(Program(["nginx", "-p", tmp_path, "-e", "stderr", "-c", tmp_path / "nginx.conf"]))
     wait_until(lambda: listens(port), "nginx to listen")
-    return Front(gateway, port, certs / "ca.crt")
+    return Front(gateway, program, port, certs / "ca.crt")
 
 
 FRONTS = {"haproxy proxy-v2": haproxy, "haproxy tls-passthrough": haproxy, "nginx": nginx}
@@ -203,6 +204,14 @@ def test_ends_come_through(front):
     run(script())
     assert front.gateway.wait_event("session_end", cause="bad_message_type")["code"] == "1003"
     assert front.gateway.wait_event("session_end", cause="client_close")["code"] == "4000"
+
+
+@pytest.mark.parametrize("kind", ["proxy-v2", "tls-passthrough"])
+def test_haproxy_finds_the_gateway_healthy(tmp_path, certs, kind):
+    with ExitStack() as stack:
+        front = haproxy(stack, tmp_path, certs, kind)
+        line = front.program.wait_line("Health check for server sluice/one")
+        assert "succeeded" in line.string and "code: 200" in line.string
 
 
 def test_a_drain_is_seen_in_front(tmp_path, certs):

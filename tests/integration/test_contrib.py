@@ -251,7 +251,9 @@ def test_logrotate_turns_the_log(start, keep, target, tmp_path):
     systemctl.chmod(0o755)
     who = f"{getpass.getuser()} {grp.getgrgid(os.getegid()).gr_name}"
     text = read("logrotate/sluice")
-    for old, new in (("/var/log/sluice/", f"{folder}/"), ("su sluice sluice", f"su {who}"), ("0640 sluice sluice", f"0640 {who}")):
+    for old, new in (
+        ("/var/log/sluice/", f"{folder}/"), ("su sluice sluice", f"su {who}"), ("0640 sluice sluice", f"0640 {who}"),
+    ):  # fmt: skip
         assert old in text
         text = text.replace(old, new)
     (tmp_path / "conf").write_text(text, encoding="utf-8")
@@ -354,7 +356,9 @@ def stages(file):
     return found
 
 
-@pytest.mark.parametrize("file, context", [("docker/Dockerfile", ROOT), ("docker/desktop.Dockerfile", CONTRIB / "docker")])
+@pytest.mark.parametrize(
+    "file, context", [("docker/Dockerfile", ROOT), ("docker/desktop.Dockerfile", CONTRIB / "docker")]
+)
 def test_images_copy_what_is_there(file, context):
     names = set()
     for _, name, steps in stages(file):
@@ -430,7 +434,7 @@ def test_the_collected_image_runs(tmp_path):
 
 
 def test_the_collected_image_serves(tmp_path):
-    """As process 1, as in a container, which TERM ends."""
+    """As process 1, as in a container: it is healthy by the health check of compose.yaml, and TERM ends it."""
     if SANITIZED or UNDER_VALGRIND or os.geteuid() != 0:
         pytest.skip("for the release build, and for root")
     own = ["unshare", "--pid", "--fork", "--kill-child"]
@@ -445,6 +449,8 @@ def test_the_collected_image_serves(tmp_path):
         if not folder.stat().st_mode & 0o001:
             folder.chmod(folder.stat().st_mode | 0o011)
     inside = ["chroot", "--userspec=65532:65532", image, "/usr/local/bin/sluice"]
+    test = yaml.safe_load(read("docker/compose.yaml"))["services"]["gateway"]["healthcheck"]["test"]
+    assert test[:2] == ["CMD", "/usr/local/bin/sluice"]
     with subprocess.Popen(
         [*own, *inside], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={"PATH": SBIN}
     ) as process:
@@ -454,9 +460,12 @@ def test_the_collected_image_serves(tmp_path):
             if " ready " in line:
                 break
         assert process.poll() is None, lines
-        (inner,) = children(process.pid, "sluice")
-        os.kill(inner, signal.SIGTERM)
-        lines += process.stderr.readlines()
+        try:
+            run(*inside, *test[2:], env={"PATH": SBIN})
+        finally:
+            (inner,) = children(process.pid, "sluice")
+            os.kill(inner, signal.SIGTERM)
+            lines += process.stderr.readlines()
         assert process.wait(DEADLINE) == 0, lines
 
 
@@ -487,9 +496,10 @@ def test_nginx_takes_its_file(tmp_path, certs):
     needs("nginx")
     text = read("nginx/sluice.conf").replace("/etc/nginx/sluice.crt", str(certs / "server.crt"))
     (tmp_path / "sluice.conf").write_text(text.replace("/etc/nginx/sluice.key", str(certs / "server.key")))
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     (tmp_path / "nginx.conf").write_text(
         f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n"
-        + "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        + "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in kinds)
         + f"include {tmp_path}/sluice.conf;\n}}\n"
     )
     # Its check opens the ports too: in a network of its own where that can be had.
