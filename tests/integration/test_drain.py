@@ -2,11 +2,12 @@
 
 import os
 import signal
+import socket
 import time
 
 import pytest
 from lib.checks import close_reason, refused
-from lib.env import SCALE
+from lib.env import DEADLINE, SCALE
 from lib.stream import FIN
 from lib.target import echo
 from lib.wait import until
@@ -175,3 +176,22 @@ def test_a_death_while_draining_is_not_made_up_for(start, server):
     os.kill(worker, signal.SIGKILL)
     assert gateway.wait() == 0
     gateway.wait_event("worker_died")
+
+
+def test_readiness_flips_first(start, server):
+    gateway = start(config(server, "1h", more="admin: {address: 127.0.0.1:0}"))
+    client = gateway.connect().upgrade("/ws")
+    host, port = gateway.ready["admin"].rsplit(":", 1)
+
+    def ask(path):
+        with socket.create_connection((host, int(port)), DEADLINE) as sock:
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            return int(sock.makefile("rb").readline().split()[1])
+
+    assert ask("/readyz") == 200
+    gateway.terminate()
+    gateway.wait_event("stopping")
+    assert (ask("/readyz"), ask("/healthz")) == (503, 200)
+    echoes(client)
+    client.close()
+    assert gateway.wait() == 0
