@@ -218,6 +218,41 @@ void log_u64(struct log_line *line, const char *key, uint64_t value)
     }
 }
 
+void log_release(struct log *log)
+{
+    struct slice all = {log->held, log->held_len};
+    bool taken = log->held_len == 0 || log_output_write(log, all);
+    for (; log->held_lines > 0; log->held_lines--) {
+        if (!taken) {
+            count_lost(log, &log->lost);
+        }
+    }
+    log->held_len = 0;
+    log->holding = false;
+}
+
+/* A datagram is one line; and where lines were lost, it is to be known of each whether it was taken. */
+static bool may_hold(const struct log *log)
+{
+    return log->holding && log->way != LOG_WAY_SYSLOG && log->lost == 0;
+}
+
+static bool put(struct log *log, struct slice line)
+{
+    bool holding = log->holding;
+    if (!may_hold(log) || log->held_len + line.len > sizeof log->held) {
+        log_release(log);
+        log->holding = holding;
+    }
+    if (!may_hold(log)) {
+        return log_output_write(log, line);
+    }
+    memcpy(log->held + log->held_len, line.p, line.len);
+    log->held_len += line.len;
+    log->held_lines++;
+    return true;
+}
+
 static bool end(struct log_line *line)
 {
     struct text *text = &line->text;
@@ -228,7 +263,12 @@ static bool end(struct log_line *line)
     if (line->log->way != LOG_WAY_SYSLOG) {
         text_add(text, SLICE("\n"));
     }
-    return log_output_write(line->log, text_slice(text));
+    return put(line->log, text_slice(text));
+}
+
+void log_hold(struct log *log)
+{
+    log->holding = true;
 }
 
 /* True: there is nothing to tell any more. */

@@ -1,13 +1,14 @@
 /* One event a line: `time level event key=value ...`, or the same as a JSON object.
  *
- * A line is built in a fixed array and written with one write(2), so lines of several processes do not mix.
- * Writing never waits for a reader: a line for which a pipe, socket or terminal has no room, or a syslog
- * daemon is not there, is lost and counted, and the next one that is taken comes behind a `log_lost lines=N
- * reason=output`, whatever the level. A line that was begun is finished before any other. With log_limit_to,
- * lines below `error` that come too fast are left out, and told in the same way with `reason=rate`. Values
- * are escaped: no byte of a peer can end a line, forge a key or steer a terminal. A value that would pass
- * LOG_VALUE_MAX escaped is cut and ends in "..."; a line that would pass LOG_LINE_MAX loses its tail fields'
- * bytes, never its newline. The log owns the descriptors it opened. */
+ * A line is built in a fixed array and written with one write(2), alone or with others of its turn
+ * (log_hold), so lines of several processes do not mix. Writing never waits for a reader: a line for which a
+ * pipe, socket or terminal has no room, or a syslog daemon is not there, is lost and counted, and the next
+ * one that is taken comes behind a `log_lost lines=N reason=output`, whatever the level. A line that was
+ * begun is finished before any other. With log_limit_to, lines below `error` that come too fast are left out,
+ * and told in the same way with `reason=rate`. Values are escaped: no byte of a peer can end a line, forge a
+ * key or steer a terminal. A value that would pass LOG_VALUE_MAX escaped is cut and ends in "..."; a line
+ * that would pass LOG_LINE_MAX loses its tail fields' bytes, never its newline. The log owns the descriptors
+ * it opened. */
 #ifndef SLUICE_BASE_LOG_H
 #define SLUICE_BASE_LOG_H
 
@@ -47,7 +48,11 @@ struct log {
     struct sockaddr_un syslog;
     char host[LOG_HOST_MAX]; /* LOG_WAY_SYSLOG: as it stands in the lines */
     size_t rest_len;
-    char rest[LOG_LINE_MAX]; /* of a line that was begun */
+    char rest[LOG_LINE_MAX]; /* of lines that were begun */
+    bool holding;
+    unsigned held_lines;
+    size_t held_len;
+    char held[LOG_LINE_MAX]; /* whole lines, of this turn */
 };
 
 /* Writes to standard error until another output is opened. What is behind it is shared with other processes
@@ -75,6 +80,11 @@ int log_syslog_answers(const char *path) __attribute__((warn_unused_result));
 /* At most `count` lines below `error` in `per_ms`, and as many at once after a pause; 0: no limit. `tat_ns`
  * is a word that starts as 0 and is shared by all who share the limit; NULL: this log alone. */
 void log_limit_to(struct log *log, uint32_t count, uint32_t per_ms, _Atomic uint64_t *tat_ns);
+
+/* From log_hold to log_release lines wait to be written together, as many as one write(2) takes whole: a turn
+ * that ends many sessions makes few calls. A process that dies in between loses them. */
+void log_hold(struct log *log);
+void log_release(struct log *log);
 
 /* For a child: what the parent's log owes (the rest of a line, lines to tell of) is not the child's. */
 void log_forked(struct log *log);

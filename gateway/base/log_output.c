@@ -41,6 +41,7 @@ void log_init(struct log *log, enum log_level level, enum log_format format)
 
 void log_fini(struct log *log)
 {
+    log_release(log);
     (void)log_tell_lost(log); /* else the count stays, for the next output */
     if (log->own_fd >= 0) {
         close(log->own_fd);
@@ -56,6 +57,7 @@ void log_forked(struct log *log)
     log->lost = 0;
     log->left_out = 0;
     log->rest_len = 0;
+    log->held_len = log->held_lines = 0;
 }
 
 /* ---- Files. */

@@ -299,6 +299,7 @@ static void turn(struct worker *w, bool again)
     loop_wait(w->loop, again ? 0 : wheel_timeout_ms(&w->wheel, clock_now_ms(), most_ms));
     relay_turn(w->relay, clock_now_ms());
     atomic_store_explicit(&w->slot->turned_ms, w->relay->now_ms, memory_order_relaxed);
+    log_hold(w->log);
     loop_dispatch(w->loop);
     wheel_run(&w->wheel, w->relay->now_ms);
 }
@@ -319,6 +320,7 @@ int worker_run(struct generation *generation, struct worker_seat seat)
     while (status == EXIT_FINE && !w.stop_now && !(w.closing && w.relay->connections == 0)) {
         turn(&w, again);
         again = relay_run_again(w.relay);
+        log_release(w.log);
     }
     end(&w);
     return status;

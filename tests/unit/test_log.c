@@ -537,6 +537,51 @@ static void hides_secrets(void **state)
     }
 }
 
+/* The lines of a turn go out together, in order, and none waits for another turn. */
+static void holds_the_lines_of_a_turn(void **state)
+{
+    struct fixture *f = *state;
+    log_hold(&f->log);
+    write_numbered(&f->log, 1);
+    write_numbered(&f->log, 2);
+    assert_string_equal("", read_back(f));
+    log_release(&f->log);
+    const char *got = read_back(f);
+    assert_true(strstr(got, "n=1 ") != NULL && strstr(got, "n=1 ") < strstr(got, "n=2 "));
+    write_numbered(&f->log, 3);
+    assert_string_not_equal("", read_back(f));
+    log_hold(&f->log); /* more than there is room for */
+    for (unsigned i = 0; i < 2 * LOG_LINE_MAX / 32; i++) {
+        write_numbered(&f->log, i);
+    }
+    assert_true(strlen(read_back(f)) > LOG_LINE_MAX / 2);
+    log_fini(&f->log);
+    assert_string_not_equal("", read_back(f));
+    log_init(&f->log, LOG_INFO, LOG_TEXT);
+}
+
+/* Held lines for which there is no room are counted one by one, and told of in their place. */
+static void counts_the_held_lines_that_are_lost(void **state)
+{
+    (void)state;
+    struct stalled s;
+    struct log log;
+    stall(&s, make_pipe, &log);
+    for (unsigned i = 0; i < STALLED_LINES; i++) {
+        if (i % 7 == 0) {
+            log_release(&log);
+            log_hold(&log);
+        }
+        write_numbered(&log, i);
+    }
+    log_release(&log);
+    read_stalled(&s);
+    log_fini(&log);
+    read_stalled(&s);
+    assert_int_not_equal(expect_numbered(&s, STALLED_LINES), 0);
+    end_stalled(&s);
+}
+
 int main(void)
 {
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -555,6 +600,8 @@ int main(void)
         cmocka_unit_test(waits_for_no_terminal),
         cmocka_unit_test(waits_for_nothing_where_it_must_ask),
         cmocka_unit_test(tells_of_lost_lines_at_its_end),
+        LOG_TEST(holds_the_lines_of_a_turn),
+        cmocka_unit_test(counts_the_held_lines_that_are_lost),
         LOG_TEST(opens_no_fifo_that_nobody_reads),
         cmocka_unit_test(hides_secrets),
     };
