@@ -43,7 +43,10 @@ class Target:
         self.listener.close()
         with self.lock:
             for connection in self.open:
-                connection.shutdown(socket.SHUT_RDWR)
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # its peer was faster
 
 
 def echo(connection):
