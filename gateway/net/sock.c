@@ -64,6 +64,26 @@ void sock_no_delay(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* not TCP: nothing to hold back */
 }
 
+static int whole_seconds(uint64_t span_ms, uint64_t most_s)
+{
+    uint64_t seconds = span_ms / 1000 + (span_ms % 1000 != 0);
+    return (int)(seconds == 0 ? 1 : seconds > most_s ? most_s : seconds);
+}
+
+void sock_keep_alive(int fd, uint64_t quiet_ms, uint64_t answer_ms)
+{
+    enum { PROBES = 4, MOST_S = 32767 }; /* what tcp(7) takes */
+    int on = 1;
+    int probes = PROBES;
+    int quiet_s = whole_seconds(quiet_ms, MOST_S);
+    int pause_s = whole_seconds(answer_ms / PROBES, MOST_S);
+    if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &quiet_s, sizeof quiet_s) == 0) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &pause_s, sizeof pause_s);
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    }
+}
+
 uint64_t sock_acked_bytes(int fd)
 {
     struct tcp_info info = {0};

@@ -26,6 +26,11 @@ void sock_peer_format(const struct sock_peer *peer, char out[SOCK_TEXT_MAX]);
 /* Small writes leave at once (TCP_NODELAY); does nothing on a unix socket. */
 void sock_no_delay(int fd);
 
+/* Has the system ask a peer that says nothing for a sign of life (RFC 9293 3.8.4): after `quiet_ms`, and for
+ * `answer_ms` before reads fail with ETIMEDOUT. In whole seconds, one at least; bytes that are under way have
+ * the system's own patience. Does nothing on a unix socket. */
+void sock_keep_alive(int fd, uint64_t quiet_ms, uint64_t answer_ms);
+
 /* How many bytes the peer's system has acknowledged on this connection, in all; 0 where the kernel does not
  * tell. */
 uint64_t sock_acked_bytes(int fd);

@@ -2,6 +2,8 @@
 #include "net/sock.h"
 #include "net/transport.h"
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -261,6 +263,35 @@ static void closed_with_and_without_reset(void **state)
     close(listener);
 }
 
+static int option(int fd, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, name, &value, &len), 0);
+    return value;
+}
+
+static void keeping_alive_is_in_whole_seconds(void **state)
+{
+    (void)state;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    sock_keep_alive(fd, 25000, 20000);
+    int on = 0;
+    socklen_t len = sizeof on;
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len), 0);
+    assert_int_equal(on, 1);
+    assert_int_equal(option(fd, TCP_KEEPIDLE), 25);
+    assert_int_equal(option(fd, TCP_KEEPINTVL) * option(fd, TCP_KEEPCNT), 20);
+    sock_keep_alive(fd, 1, 0);
+    assert_int_equal(option(fd, TCP_KEEPIDLE), 1);
+    assert_int_equal(option(fd, TCP_KEEPINTVL), 1);
+    sock_keep_alive(fd, UINT64_MAX / 2, UINT64_MAX / 2);
+    assert_int_equal(option(fd, TCP_KEEPIDLE), 32767);
+    assert_int_equal(option(fd, TCP_KEEPINTVL), 32767);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup(a_file_that_is_no_socket_stays, no_file),
         cmocka_unit_test(an_address_in_use_is_told),
         cmocka_unit_test(peers_as_text),
+        cmocka_unit_test(keeping_alive_is_in_whole_seconds),
         cmocka_unit_test(a_plain_stream),
         cmocka_unit_test(closed_with_and_without_reset),
     };
