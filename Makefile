@@ -125,6 +125,23 @@ valgrind: tests-build ## the same under valgrind (slow)
 e2e: $(OUT)/sluice ## real programs: Chromium with noVNC and TigerVNC, ssh and scp, redis, PostgreSQL, mosquitto, node ws
 	OUT=$(OUT) PYTHON=$(PYTHON) tests/e2e/run
 
+.PHONY: weather
+weather: $(OUT)/sluice ## slow, lossy and broken links, in network namespaces of the tests' own (as root)
+	OUT=$(OUT) $(PYTHON) -m pytest -q -rs -n 4 -p no:cacheprovider tests/weather
+
+.PHONY: abuse
+abuse: $(OUT)/sluice $(OUT)/abuse/tls_flood ## what floods, slow peers and exhaustion cost, and what a good session feels: a table
+	OUT=$(OUT) $(PYTHON) tests/abuse/run --tls-flood $(OUT)/abuse/tls_flood
+
+$(OUT)/abuse/tls_flood: tests/abuse/tls_flood.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< -lssl -lcrypto
+
+SOAK_MINUTES ?= 10
+.PHONY: soak
+soak: $(OUT)/sluice ## all client behaviours at once, with reloads, kills and weather, SOAK_MINUTES long
+	OUT=$(OUT) $(PYTHON) tests/soak/run --minutes $(SOAK_MINUTES)
+
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz: ## libFuzzer on every parser, FUZZ_SECONDS each (clang)
@@ -193,7 +210,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --n
 deps: ## installs what building, running and testing need (Debian and its kin)
 	$(SUDO) apt-get update -q
 	$(APT_INSTALL) gcc make libc6-dev libssl-dev libyaml-dev libcmocka-dev openssl python3 python3-pytest \
-		python3-pytest-xdist python3-yaml python3-jsonschema
+		python3-pytest-xdist python3-yaml python3-jsonschema iproute2
 
 .PHONY: deps-ci
 deps-ci: deps ## and what CI adds: the second compiler, sanitizers, linters, valgrind, programs that contrib/ has files for
