@@ -54,6 +54,7 @@ struct relay {
     uint8_t *scratch;       /* RELAY_HEADROOM + RELAY_READ_MAX bytes; in use only within a step */
     uint64_t next_id;       /* a random start in the upper half, a count in the lower */
     uint64_t connections;   /* length of `all` */
+    uint64_t crowd;         /* the most there were since memory was given back */
     bool leaving;           /* no more is accepted: kept connections end with the answer under way */
     bool refusing;          /* and new sessions get 503 */
     bool draining;          /* and those that there were have ended */

@@ -2,10 +2,12 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include <assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 /* Of one turn: a lifecycle has fewer, but a client may have many requests for files waiting. */
 enum { STEPS_MAX = 16, US_PER_MS = 1000 };
+enum { CROWD_LEAST = 64 };
 
 #define NEXT(state) (1U << (state))
 
@@ -123,8 +125,20 @@ void session_close_side(struct session *s, struct session_side *side, bool reset
     }
 }
 
+/* What a crowd took lies between what stays, and malloc(3) would keep it: once most have gone, the system has
+ * it back. */
+static void crowd_shrinks(struct relay *relay)
+{
+    relay->connections--;
+    if (relay->crowd >= CROWD_LEAST && relay->connections <= relay->crowd / 4) {
+        relay->crowd = relay->connections;
+        (void)malloc_trim(0);
+    }
+}
+
 static void session_free(struct session *s)
 {
+    struct relay *relay = s->relay;
     session_close_side(s, &s->client, false);
     /* Its time was up before it could be told. A FIN would pass what it has for the whole. */
     session_close_side(s, &s->target, closing_resets_target(s) || s->up.undelivered > 0);
@@ -138,9 +152,9 @@ static void session_free(struct session *s)
     wheel_cancel(&s->timer);
     list_remove(&s->again);
     list_remove(&s->link);
-    s->relay->connections--;
-    tally_take(&s->relay->census->own->connections, 1);
-    pool_give(&s->relay->pool, s);
+    tally_take(&relay->census->own->connections, 1);
+    pool_give(&relay->pool, s);
+    crowd_shrinks(relay);
 }
 
 void session_tls_failed(struct session *s, const char *reason)
@@ -321,6 +335,7 @@ void relay_accept_transport(
     list_init(&s->again);
     list_push_back(&relay->all, &s->link);
     relay->connections++;
+    relay->crowd = relay->connections > relay->crowd ? relay->connections : relay->crowd;
     tally_add(&relay->census->own->connections, 1);
     tally_add(&relay->census->own->accepted, 1);
     loop_watch_init(&s->client.watch, io->fd, client_ready);
