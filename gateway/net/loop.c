@@ -16,6 +16,7 @@ struct loop *loop_new(enum loop_kind kind)
     loop->epoll_fd = loop->handed_fd = -1;
     loop->engine = kind == LOOP_EPOLL ? &loop_engine_epoll : &loop_engine_poll;
     if (!loop->engine->open(loop)) {
+        free(loop->events);
         free(loop);
         return NULL;
     }

@@ -82,19 +82,18 @@ static void drain(struct worker *w)
     wheel_arm(&w->wheel, &w->grace, clock_now_ms() + GRACE_MS);
 }
 
-/* Of no consequence where it fails: the supervisor waits for it a while, or is gone. */
-static void say(struct worker *w, enum control_kind kind)
+/* False: the supervisor does not take it, or is gone. */
+static bool say(struct worker *w, enum control_kind kind)
 {
     struct control_message message = {.kind = kind, .slot = w->seat.slot};
-    bool sent = control_send(w->seat.control, &message, -1);
-    (void)sent;
+    return control_send(w->seat.control, &message, -1);
 }
 
 static void retire(struct worker *w)
 {
     stop_accepting(w);
     relay_leave(w->relay);
-    say(w, CONTROL_RETIRED);
+    (void)say(w, CONTROL_RETIRED); /* if not, it is waited for a while */
 }
 
 static void grace_over(struct wheel_timer *timer, uint64_t now_ms)
@@ -270,7 +269,9 @@ static int begin(struct worker *w)
             return cannot_run(w, "a listener cannot be watched");
         }
     }
-    say(w, CONTROL_READY);
+    if (!say(w, CONTROL_READY)) { /* it would be waited for, and in the end be given up */
+        return cannot_run(w, "the supervisor cannot be told");
+    }
     return EXIT_FINE;
 }
 
