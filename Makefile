@@ -110,12 +110,19 @@ $(OUT)/tests/replay_fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(FUZZ_LINKE
 $(OUT)/tests/faults.so: tests/faults/shim.c Makefile
 	@mkdir -p $(@D)
 	@echo "  test  $<"
-	$(Q)$(CC) $(CPPFLAGS) $(BASE_FLAGS) -O1 -fPIC -shared -o $@ $< -ldl
+	$(Q)$(CC) $(CPPFLAGS) $(if $(filter asan tsan,$(MODE)),-DFAULTS_SPARE_MEMORY) $(BASE_FLAGS) -O1 -fPIC -shared -o $@ $< -ldl
 
 FAULTS_POINTS ?= 40
 .PHONY: faults
 faults: tests-build ## fails system calls, OpenSSL and memory in turn, FAULTS_POINTS (or all) of each function; prints a table
 	OUT=$(OUT) $(PYTHON) tests/faults/run --points $(FAULTS_POINTS)
+
+.PHONY: cov
+cov: ## lines and branches of proto/, rules/ and relay/ that the tests reach (gcov)
+	$(MAKE) MODE=cov CC=gcc tests-build
+	find build/cov -name '*.gcda' -delete
+	OUT=build/cov PYTHON=$(PYTHON) tests/run
+	tests/cov build/cov
 
 .PHONY: valgrind
 valgrind: tests-build ## the same under valgrind (slow)
