@@ -68,6 +68,7 @@ static int point_errno;
 static bool interrupts, shortens;
 static uintptr_t text_begin, text_end; /* of the gateway */
 
+#ifndef FAULTS_SPARE_MEMORY
 /* Until dlsym(3) has answered, which may allocate for itself. */
 static _Alignas(16) char arena[ARENA_BYTES];
 static size_t arena_used;
@@ -86,6 +87,7 @@ static void *arena_take(size_t n)
     arena_used = at + n;
     return arena + at;
 }
+#endif
 
 static __thread bool searching;
 
@@ -269,6 +271,8 @@ static size_t shortened(int fd, size_t n)
         return fails(F_##name, HERE) ? failure : next(__VA_ARGS__);                                          \
     }
 
+#ifndef FAULTS_SPARE_MEMORY /* below a sanitizer, whose own malloc(3) is not ready for what stands before it \
+                             */
 void *malloc(size_t n)
 {
     static void *(*next)(size_t);
@@ -322,6 +326,8 @@ void free(void *p)
 }
 
 WRAP(void *, reallocarray, NULL, (void *p, size_t count, size_t n), p, count, n)
+#endif
+
 WRAP(void *, mmap, MAP_FAILED, (void *at, size_t n, int protection, int flags, int fd, off_t offset), at, n,
     protection, flags, fd, offset)
 WRAP(int, accept4, -1, (int fd, struct sockaddr *restrict address, socklen_t *restrict len, int flags), fd,

@@ -26,6 +26,7 @@ struct run {
     bool client_failed; /* broken, deaf or reset */
     bool target_failed;
     bool message_open;
+    unsigned asked; /* files */
 };
 
 static inline void run_require(bool fact)
