@@ -294,8 +294,8 @@ static SSL_CTX *context_new(struct tls_server *server)
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets, kept by the clients, remain */
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     SSL_CTX_set_tlsext_servername_callback(context, choose_by_name);
-    SSL_CTX_set_tlsext_servername_arg(context, server);
-    if (SSL_CTX_set_min_proto_version(context, server->tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION) != 1 ||
+    if (SSL_CTX_set_tlsext_servername_arg(context, server) != 1 ||
+        SSL_CTX_set_min_proto_version(context, server->tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(context, suites_1_3) != 1 ||
         SSL_CTX_set_cipher_list(context, suites_1_2) != 1 || SSL_CTX_set_num_tickets(context, 1) != 1 ||
         !share_tickets(server, context) || !show_authorities(server, context)) {

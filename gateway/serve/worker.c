@@ -249,13 +249,13 @@ static int begin(struct worker *w)
     size_t listeners = count_listeners(w);
     wheel_init(&w->wheel, clock_now_ms());
     wheel_timer_init(&w->grace, grace_over);
+    loop_watch_init(&w->control, w->seat.control, supervisor_speaks); /* also what never waits is forgotten */
     w->loop = loop_new(loop_kind_of(g->rules->poller));
     w->listeners = calloc(listeners, sizeof *w->listeners);
     w->listens = calloc(listeners, sizeof *w->listens);
     if (w->loop == NULL || w->listeners == NULL || w->listens == NULL) {
         return cannot_run(w, "out of memory or descriptors");
     }
-    loop_watch_init(&w->control, w->seat.control, supervisor_speaks);
     w->resolver = resolver_new(w->loop, RESOLVER_THREADS);
     if (w->resolver == NULL || !loop_want(w->loop, &w->control, LOOP_READ)) {
         return cannot_run(w, "look-up: out of memory or descriptors");
