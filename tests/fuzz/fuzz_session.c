@@ -228,6 +228,8 @@ static void end_side(struct run *run, bool client)
     bool *side_failed = client ? &run->client_failed : &run->target_failed;
     unsigned how = take(&run->in) % 8;
     if (how < 4) {
+        run->client_left = run->client_left || client;
+        run->target_left = run->target_left || !client;
         side->end = side->end == SCRIPT_STAYS ? SCRIPT_EOF : side->end;
         return;
     }

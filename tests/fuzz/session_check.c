@@ -121,10 +121,10 @@ static void check_whole(const struct run *run, const struct sight *sight, enum c
     const struct script_pair *p = &run->p;
     bool up_whole = cause == CAUSE_CLIENT_CLOSE || cause == CAUSE_BAD_FRAME ||
                     (cause == CAUSE_CLIENT_GONE && !run_is_route(run, "reset"));
-    if (up_whole && run->smooth && p->target.end == SCRIPT_STAYS) {
+    if (up_whole && run->smooth && !run->target_left) {
         run_require(same(&p->target.heard, &sight->up.payload));
     }
-    if (cause == CAUSE_TARGET_EOF && run->smooth && p->client.end == SCRIPT_STAYS) {
+    if (cause == CAUSE_TARGET_EOF && run->smooth && !run->client_left) {
         run_require(same(&sight->down.payload, &run->target_said));
         run_require(sight->down.end == WIRE_CLOSE);
     }

@@ -25,6 +25,8 @@ struct run {
     bool cannot_dial;
     bool client_failed; /* broken, deaf or reset */
     bool target_failed;
+    bool client_left; /* in order, before it was told that all is over */
+    bool target_left;
     bool message_open;
     unsigned asked; /* files */
 };
