@@ -21,7 +21,7 @@ bool control_is_name(const struct control_message *message, const char *name)
     return strncmp(message->name, name, sizeof message->name - 1) == 0;
 }
 
-/* Room for one descriptor, aligned as the kernel wants it. */
+/* Room for one descriptor, aligned as the kernel wants it: which is room for a second one, too. */
 union control_room {
     char bytes[CMSG_SPACE(sizeof(int))];
     struct cmsghdr align;
@@ -48,17 +48,24 @@ bool control_send(int end, const struct control_message *message, int fd)
     return n == (ssize_t)sizeof *message;
 }
 
+/* The first one. Whoever sent more is none of ours, and what the kernel gave us is closed. */
 static int take_fd(struct msghdr *header)
 {
-    int fd = -1;
+    int first = -1;
     for (struct cmsghdr *beside = CMSG_FIRSTHDR(header); beside != NULL;
          beside = CMSG_NXTHDR(header, beside)) {
-        if (beside->cmsg_level == SOL_SOCKET && beside->cmsg_type == SCM_RIGHTS &&
-            beside->cmsg_len == CMSG_LEN(sizeof fd)) {
-            memcpy(&fd, CMSG_DATA(beside), sizeof fd);
+        bool rights = beside->cmsg_level == SOL_SOCKET && beside->cmsg_type == SCM_RIGHTS;
+        for (size_t at = CMSG_LEN(0); rights && at + sizeof first <= beside->cmsg_len; at += sizeof first) {
+            int fd;
+            memcpy(&fd, (const char *)beside + at, sizeof fd);
+            if (first < 0) {
+                first = fd;
+            } else {
+                close(fd);
+            }
         }
     }
-    return fd;
+    return first;
 }
 
 enum control_got control_receive(int end, struct control_message *message, int *fd)
