@@ -18,6 +18,7 @@ bool tls_tickets_rotate(struct tls_tickets *tickets)
         return false;
     }
     atomic_fetch_add(&tickets->changes, 1);
+    atomic_thread_fence(memory_order_release); /* nobody sees a half of a key under an even number */
     memmove(&tickets->keys[1], &tickets->keys[0], (TLS_TICKETS_KEPT - 1) * sizeof key);
     tickets->keys[0] = key;
     atomic_fetch_add(&tickets->changes, 1);

@@ -72,6 +72,18 @@ void board_fini(struct board *board)
 
 /* ---- Rows and slots: the supervisor's. */
 
+unsigned board_slots_used(const struct board *board)
+{
+    unsigned used = atomic_load(&board->head->slots_used);
+    return used < BOARD_SLOTS ? used : BOARD_SLOTS;
+}
+
+unsigned board_rows_used(const struct board *board)
+{
+    unsigned used = atomic_load(&board->head->rows_used);
+    return used < TALLY_ROWS ? used : TALLY_ROWS;
+}
+
 unsigned board_row(struct board *board, const char *name)
 {
     char cut[BOARD_NAME_MAX];
@@ -79,7 +91,7 @@ unsigned board_row(struct board *board, const char *name)
     memcpy(cut, name, len);
     cut[len] = '\0';
     struct board_head *head = board->head;
-    unsigned used = atomic_load(&head->rows_used);
+    unsigned used = board_rows_used(board);
     for (unsigned row = 0; row < used; row++) {
         if (strcmp(head->names[row], cut) == 0) {
             return row;
@@ -149,8 +161,9 @@ void board_fold_slot(struct board *board, unsigned slot)
 {
     struct board_head *head = board->head;
     struct tally *tally = &board->tallies[slot];
-    unsigned rows = atomic_load(&head->rows_used);
+    unsigned rows = board_rows_used(board);
     atomic_fetch_add(&head->folds, 1);
+    atomic_thread_fence(memory_order_release); /* nobody sees a count that moved under an even number */
     fold_words((tally_count *)board->past, (const tally_count *)tally, TOTAL_WORDS);
     for (unsigned row = 0; row < rows; row++) {
         fold_words((tally_count *)&board->past->rows[row], (const tally_count *)&tally->rows[row], ROW_WORDS);
@@ -177,7 +190,7 @@ static void add_up(const struct board *board, size_t at, uint64_t *sum, size_t w
     for (size_t i = 0; i < words; i++) {
         sum[i] = tally_read(&past[i]);
     }
-    unsigned used = atomic_load(&board->head->slots_used);
+    unsigned used = board_slots_used(board);
     for (unsigned slot = 0; slot < used; slot++) {
         if (!is_used(board, slot)) {
             continue;
@@ -240,7 +253,7 @@ static void sum_two(const struct board *board, size_t sessions_at, size_t linger
     *lingering = 0;
     atomic_thread_fence(
         memory_order_seq_cst); /* our own count is to be seen by others before we see theirs */
-    unsigned used = atomic_load_explicit(&board->head->slots_used, memory_order_relaxed);
+    unsigned used = board_slots_used(board);
     for (unsigned slot = 0; slot < used; slot++) {
         if (is_used(board, slot)) {
             const char *tally = (const char *)&board->tallies[slot];

@@ -71,6 +71,11 @@ struct board {
 bool board_init(struct board *board) __attribute__((warn_unused_result));
 void board_fini(struct board *board);
 
+/* Slots and rows ever used. A worker that was taken over can write any number there: none leads out of the
+ * board. */
+unsigned board_slots_used(const struct board *board);
+unsigned board_rows_used(const struct board *board);
+
 /* The row of a route's name, given out when it is new; the last row when there is no other. Supervisor only.
  */
 unsigned board_row(struct board *board, const char *name);

@@ -129,7 +129,7 @@ static bool client_enter(const struct census *census, const struct ip_addr *clie
         return false;
     }
     uint64_t sum = atomic_fetch_add(&entry->count, 1) + 1;
-    unsigned used = atomic_load(&board->head->slots_used);
+    unsigned used = board_slots_used(board);
     for (unsigned slot = 0; slot < used && sum <= max; slot++) {
         if (slot != own && atomic_load_explicit(&board->head->slots[slot].pid, memory_order_relaxed) != 0) {
             sum += count_in(board, slot, hash);

@@ -122,6 +122,31 @@ static void a_fold_keeps_counts_and_drops_gauges(void **state)
     assert_int_equal(0, tally_read(&own->rows[row].up_bytes));
 }
 
+/* What a worker that was taken over writes into the shared head leads nobody out of the board. */
+static void a_head_that_was_written_over_is_no_way_out(void **state)
+{
+    (void)state;
+    struct census census;
+    struct tally_row sum;
+    struct board_totals totals;
+    struct ip_addr addr = address("10.0.0.1");
+    uint64_t sessions, lingering;
+    unsigned slot = take();
+    unsigned row = board_row(&board, "r");
+    board_census(&board, slot, &census);
+    tally_add(&census.own->accepted, 7);
+    board.head->slots_used = UINT32_MAX;
+    board.head->rows_used = UINT32_MAX;
+    memset(board.head->names, 'n', sizeof board.head->names);
+    census.all(&census, &sessions, &lingering);
+    assert_true(census.client_enter(&census, &addr, 1));
+    assert_int_equal(TALLY_ROWS - 1, board_row(&board, "new"));
+    board_sum_row(&board, row, &sum);
+    board_fold_slot(&board, slot);
+    board_sum(&board, &totals);
+    assert_int_equal(7, totals.accepted);
+}
+
 /* Memory follows the slots in use, not those that there were. */
 static void folding_gives_pages_back(void **state)
 {
@@ -384,6 +409,7 @@ int main(void)
         TEST(a_long_name_is_cut_and_found_again),
         TEST(slots_are_given_out_lowest_first_and_end),
         TEST(a_fold_keeps_counts_and_drops_gauges),
+        TEST(a_head_that_was_written_over_is_no_way_out),
         TEST(folding_gives_pages_back),
         TEST(limits_see_all_slots),
         TEST(one_clients_sessions_are_counted_across_workers),
