@@ -38,6 +38,7 @@ struct relay {
     struct dial_host net; /* loop, wheel and resolver */
     struct log *log;
     const struct rules *rules;
+    const struct rules *newer; /* of a reload that revokes: what `rules` take must pass these, too. NULL: none */
     struct targets *targets; /* [route_count], by route->index */
     /* What is counted, and what the limits are held against. Targets that do not end their connection behind
      * our FIN keep it for `timeouts.close`: those that linger have as many places again, so that the
@@ -101,7 +102,8 @@ void relay_hush(struct relay *relay);
 void relay_drain(struct relay *relay);
 
 /* Ends every session that no route of `rules` would take, by its request and its client's address, with 1008
- * `revoked`; answers how many. `rules` are only looked at. */
+ * `revoked`; answers how many. A request that comes later is refused where `rules` would refuse it: they
+ * outlive the relay, or the next call. */
 uint64_t relay_revoke(struct relay *relay, const struct rules *rules);
 
 #endif

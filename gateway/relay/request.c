@@ -119,6 +119,18 @@ static void accept_upgrade(
     }
 }
 
+/* A connection that was accepted before a reload may send its request behind it: where the reload revokes,
+ * the new rules have the last word. */
+static struct judgement judge_both(const struct relay *relay, const struct judge_request *asked)
+{
+    struct judgement judgement = judge(relay->rules, asked);
+    if (judgement.route != NULL && relay->newer != NULL) {
+        struct judgement newer = judge(relay->newer, asked);
+        return newer.route != NULL ? judgement : newer;
+    }
+    return judgement;
+}
+
 static void judge_head(struct session *s, const struct http_head *head)
 {
     struct relay *relay = s->relay;
@@ -145,7 +157,7 @@ static void judge_head(struct session *s, const struct http_head *head)
         request_refuse(s, 400, "Sec-WebSocket-Protocol is not a list of distinct tokens", NULL);
         return;
     }
-    struct judgement judgement = judge(relay->rules, &asked);
+    struct judgement judgement = judge_both(relay, &asked);
     bool is_files = judgement.route != NULL && judgement.route->files != NULL;
     if (head->method == HTTP_OTHER_METHOD ||
         (head->method == HTTP_HEAD && judgement.route != NULL && !is_files)) {

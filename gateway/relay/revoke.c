@@ -42,6 +42,7 @@ static void revoke_one(struct session *s, void *context)
 uint64_t relay_revoke(struct relay *relay, const struct rules *rules)
 {
     struct revocation revocation = {.rules = rules};
+    relay->newer = rules; /* connections whose request is still to come */
     relay_each(relay, revoke_one, &revocation);
     return revocation.count;
 }

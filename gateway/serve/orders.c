@@ -92,6 +92,8 @@ void orders_init(struct orders *orders, struct relay *relay, unsigned slot)
 void orders_fini(struct orders *orders)
 {
     leave(orders);
+    orders->relay->newer = NULL;
+    rules_free(orders->newer);
 }
 
 void orders_attend(struct orders *orders, int fd)
@@ -151,7 +153,8 @@ void orders_revoke(struct orders *orders, int fd, const char *name)
         return;
     }
     uint64_t sessions = relay_revoke(orders->relay, rules);
-    rules_free(rules);
+    rules_free(orders->newer);
+    orders->newer = rules;
     log_begin(&line, orders->relay->log, LOG_INFO, "revoked");
     log_u64(&line, "sessions", sessions);
     log_end(&line);

@@ -8,6 +8,7 @@
 struct orders {
     struct relay *relay;
     unsigned slot;
+    struct rules *newer;     /* those that it has revoked by; NULL: none */
     struct loop_watch admin; /* fd -1: there is no admin process */
 };
 

@@ -17,7 +17,7 @@ from lib.gateway import children
 from lib.pattern import Pattern
 from lib.target import echo
 from lib.wait import until
-from lib.ws import BINARY, frame
+from lib.ws import BINARY, frame, request
 
 HEAVY = int(os.environ.get("SLUICE_STREAM_SESSIONS", "0"))
 SESSIONS = HEAVY or 100
@@ -570,6 +570,28 @@ def test_sessions_that_the_new_rules_would_not_admit_end(start, server):
     for client in staying:
         echoes(client)
     until(lambda: sum(int(one["sessions"]) for one in gateway.events("revoked")) == 10, "ten revoked")
+
+
+def test_a_request_behind_the_revocation_is_judged_by_both(start, server):
+    """Its connection was accepted by a worker of the old rules, and waited."""
+
+    def yaml(names, more="reload: {revoke: true}"):
+        routes = "\n".join(f'  - {{path: /{name}, target: "{server.url}"}}' for name in names)
+        return f"workers: 1\nlisten: {{address: 127.0.0.1:0}}\nroutes:\n{routes}\n{more}\n"
+
+    gateway = start(yaml(["stays", "goes"]))
+    kept = gateway.connect().upgrade("/stays")  # so that its worker lives on
+    waiting = {path: gateway.connect() for path in ("/goes", "/stays", "/new")}
+    echoes(gateway.connect().upgrade("/stays"))  # behind them in the queue: they have been accepted
+    gateway.reload(yaml(["stays", "new"]))
+    gateway.wait_event("revoked")
+    statuses = {}
+    for path, client in waiting.items():
+        client.send(request(path))
+        statuses[path] = client.take_answer().status
+    assert statuses == {"/goes": 404, "/stays": 101, "/new": 404}
+    echoes(waiting["/stays"])
+    echoes(kept)
 
 
 # The admin process

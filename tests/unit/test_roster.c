@@ -258,6 +258,7 @@ static uint64_t judge_again(const char *yaml)
     assert_non_null(rules);
     faults_fini(&faults);
     uint64_t count = relay_revoke(&b.relay, rules);
+    b.relay.newer = NULL;
     rules_free(rules);
     bench_run(&b);
     return count;
