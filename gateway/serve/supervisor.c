@@ -25,10 +25,13 @@ static uint64_t sessions_now(const struct supervisor *s)
     return totals.sessions;
 }
 
+/* Its end takes a session `timeouts.close` at most, and its target as long again: a worker that needs more
+ * hangs. */
 static void end_sessions(struct supervisor *s)
 {
     s->stage = STAGE_ENDING;
     s->drain_due_ms = CLOCK_NEVER;
+    s->kill_due_ms = s->now_ms + 2 * s->close_ms + SUPERVISOR_KILL_MS;
     crew_tell_workers(s, CONTROL_END);
 }
 
@@ -38,6 +41,7 @@ void supervisor_drain(struct supervisor *s)
     uint64_t drain_ms = g->rules->drain_ms;
     struct log_line line;
     s->stage = STAGE_DRAINING;
+    s->ready_due_ms = CLOCK_NEVER; /* workers that begin are told to end like all others */
     atomic_store(&s->board.head->draining, true); /* before anything is refused */
     notify_say(&s->notify, "STOPPING=1");
     log_begin(&line, supervisor_log(s), LOG_INFO, "stopping");
@@ -147,7 +151,7 @@ static void listen_to(struct supervisor *s, struct member *member)
 {
     struct control_message message;
     int fd;
-    for (;;) {
+    for (int heard = 0; heard < SUPERVISOR_HEAR; heard++) { /* one that never stops keeps nobody else waiting */
         switch (control_receive(member->control, &message, &fd)) {
         case CONTROL_NOTHING:
             return;

@@ -12,6 +12,7 @@ enum {
     SUPERVISOR_READY_MS = 30 * 1000, /* the workers of a new configuration have to begin within this */
     SUPERVISOR_LEAVE_MS = 2 * 1000,  /* how long the change waits for old workers to accept no more */
     SUPERVISOR_KILL_MS = 5 * 1000,   /* and end within this, when sessions are not waited for */
+    SUPERVISOR_HEAR = 16,            /* messages of one process in a turn */
     SUPERVISOR_STATUS_MS = 5 * 1000,
 };
 
@@ -64,6 +65,7 @@ struct supervisor {
     uint64_t ready_due_ms, leave_due_ms, drain_due_ms, kill_due_ms, tickets_due_ms, status_due_ms,
         watchdog_due_ms;
     uint64_t told_sessions;
+    uint64_t close_ms; /* the longest `timeouts.close` of any configuration there was */
 };
 
 /* ---- supervisor.c */

@@ -43,8 +43,11 @@ static void forget_text(struct supervisor *s)
 static void finish(struct supervisor *s)
 {
     forget_text(s);
+    if (s->stage >= STAGE_DRAINING) {
+        return; /* that is what the service manager has been told */
+    }
     notify_say(&s->notify, "READY=1\nSTATUS=%u workers, configuration %u", s->now->workers, s->now->number);
-    if (s->again && s->stage == STAGE_SERVING) {
+    if (s->again) {
         reload_asked(s);
     }
 }
@@ -167,10 +170,21 @@ void reload_failed(struct supervisor *s, const char *why)
     count_failure(s);
 }
 
+static uint64_t longest_close_ms(const struct rules *rules, uint64_t longest_ms)
+{
+    longest_ms = rules->close_ms > longest_ms ? rules->close_ms : longest_ms;
+    for (size_t i = 0; i < rules->route_count; i++) {
+        uint64_t close_ms = rules->routes[i].timeouts.close_ms;
+        longest_ms = close_ms > longest_ms ? close_ms : longest_ms;
+    }
+    return longest_ms;
+}
+
 bool reload_start(struct supervisor *s, struct generation *next)
 {
     struct generation_fault fault;
     s->next = next;
+    s->close_ms = longest_close_ms(next->rules, s->close_ms);
     s->ready_due_ms = s->now_ms + SUPERVISOR_READY_MS;
     if (!generation_begin(next, &fault)) {
         reload_failed(s, fault.text);

@@ -159,6 +159,17 @@ def test_a_worker_that_hangs_is_killed_at_the_second(start, server):
     assert gateway.process.wait(30 * SCALE) == 0
 
 
+def test_a_worker_that_hangs_is_killed_when_all_should_have_ended(start, server):
+    """Without a second signal, too: a service manager would kill the supervisor and all others with it."""
+    gateway = start(config(server, "100ms, close: 100ms"))
+    open_some(gateway, 3)
+    os.kill(gateway.workers()[0], signal.SIGSTOP)
+    gateway.terminate()
+    gateway.wait_event("stopping")
+    assert gateway.process.wait(30 * SCALE) == 0
+    assert gateway.wait_event("worker_died")["signal"] == "9"
+
+
 def test_old_configurations_drain_too(start, server):
     gateway = start(config(server, "1h"))
     old = open_some(gateway, 4)
