@@ -74,15 +74,18 @@ void supervisor_fail(struct supervisor *s, int status)
 
 /* ---- Signals. */
 
-static void reopen_log(struct supervisor *s)
+/* Those of old configurations go with the one in force, if they write where it does. */
+static bool is_logger_of(const struct supervisor *s, const struct member *member, const struct generation *of)
+{
+    return member->of == of || (member->of == NULL && of == s->now);
+}
+
+static void reopen_log_of(struct supervisor *s, struct generation *g)
 {
     char why[LOG_OPEN_WHY_MAX];
     struct control_message message = {.kind = CONTROL_LOG};
     struct log_line line;
-    if (s->now == NULL) {
-        return;
-    }
-    int fd = log_open_again(s->now->rules, why);
+    int fd = log_open_again(g->rules, why);
     if (fd < 0 && why[0] != '\0') {
         log_begin(&line, supervisor_log(s), LOG_ERROR, "log_not_reopened");
         log_cstr(&line, "reason", why);
@@ -91,13 +94,26 @@ static void reopen_log(struct supervisor *s)
     if (fd < 0) {
         return;
     }
-    control_set_name(&message, s->now->rules->log_file);
+    control_set_name(&message, g->rules->log_file);
     for (struct member *m = crew_first(s); m != NULL; m = crew_next(s, m)) {
-        crew_tell(s, m, &message, fd);
+        if (is_logger_of(s, m, g)) {
+            crew_tell(s, m, &message, fd);
+        }
     }
-    log_adopt_fd(&s->now->log, fd);
-    log_begin(&line, supervisor_log(s), LOG_INFO, "log_reopened");
+    log_adopt_fd(&g->log, fd);
+    log_begin(&line, &g->log, LOG_INFO, "log_reopened");
     log_end(&line);
+}
+
+/* That of a configuration which is about to serve was opened before, too. */
+static void reopen_logs(struct supervisor *s)
+{
+    if (s->now != NULL) {
+        reopen_log_of(s, s->now);
+    }
+    if (s->next != NULL) {
+        reopen_log_of(s, s->next);
+    }
 }
 
 static void obey_signal(struct supervisor *s, uint32_t number)
@@ -107,7 +123,7 @@ static void obey_signal(struct supervisor *s, uint32_t number)
         reload_asked(s);
         break;
     case SIGUSR1:
-        reopen_log(s);
+        reopen_logs(s);
         break;
     case SIGCHLD:
         crew_reap(s);

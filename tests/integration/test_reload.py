@@ -500,6 +500,41 @@ def test_the_log_moves(start, server, tmp_path):
 # Years of it
 
 
+def test_the_log_moves_in_the_middle_of_a_reload(start, server, tmp_path):
+    """The new configuration's log was open already, and is reopened with the old one's."""
+    log = tmp_path / "log"
+    gateway = start(config(server, 4, f"log: {{output: {log}}}"), wait_ready=False)
+
+    def lines():
+        return log.read_text(encoding="utf-8") if log.exists() else ""
+
+    def processes():  # also those that have not called themselves worker yet
+        with open(f"/proc/{gateway.pid}/task/{gateway.pid}/children", encoding="ascii") as file:
+            return set(file.read().split())
+
+    until(lambda: " ready " in lines(), "the start")
+    for turn in range(50):
+        before = lines().count(" reloaded ")
+        old = processes()
+        gateway.signal(signal.SIGHUP)
+        while not (new := processes() - old):
+            pass
+        new = int(new.pop())
+        os.kill(new, signal.SIGSTOP)
+        log.rename(tmp_path / f"log.{turn}")
+        gateway.signal(signal.SIGUSR1)
+        until(lambda: "log_reopened" in lines(), "the new file")
+        early = lines().count(" reloaded ") == 0
+        os.kill(new, signal.SIGCONT)
+        done = tmp_path / f"log.{turn}"
+        if not early or done.read_text(encoding="utf-8").count(" reloaded ") > before:
+            until(lambda: lines().count(" reloaded ") > 0 or done.read_text().count(" reloaded ") > before, "it")
+            continue  # it was ready before it could be stopped
+        until(lambda: " reloaded " in lines(), "the reload's line in the new file")
+        return
+    raise AssertionError("a new worker cannot be stopped in time")
+
+
 def test_the_supervisor_stays_small(start, server, certs):
     """Its memory and its descriptors, over reloads and deaths."""
     tls = f'tls: {{certificates: {{cert: "{certs}/server.crt", key: "{certs}/server.key"}}}}'
