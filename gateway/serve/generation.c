@@ -200,17 +200,24 @@ void generation_commit(struct generation *generation)
     }
 }
 
+void generation_forget_keys(struct generation *generation)
+{
+    if (generation->relay_opened) {
+        relay_fini(&generation->relay);
+        generation->relay_opened = false;
+    }
+    for (size_t i = 0; generation->tls != NULL && i < generation->rules->listen_count; i++) {
+        tls_server_free(generation->tls[i]);
+        generation->tls[i] = NULL;
+    }
+}
+
 void generation_free(struct generation *generation)
 {
     if (generation == NULL) {
         return;
     }
-    if (generation->relay_opened) {
-        relay_fini(&generation->relay);
-    }
-    for (size_t i = 0; generation->tls != NULL && i < generation->rules->listen_count; i++) {
-        tls_server_free(generation->tls[i]);
-    }
+    generation_forget_keys(generation);
     for (size_t i = 0; i < generation->entry_count; i++) {
         sockets_leave(generation->entries[i]);
     }

@@ -48,6 +48,9 @@ bool generation_begin(struct generation *generation, struct generation_fault *fa
 /* It serves: what it opened is kept for those behind it. */
 void generation_commit(struct generation *generation);
 
+/* Forgets certificates, keys and what else is for those that relay: for a process that does not. */
+void generation_forget_keys(struct generation *generation);
+
 /* Gives up what no other generation uses. */
 void generation_free(struct generation *generation);
 

@@ -41,6 +41,7 @@ _Noreturn static void be_admin(struct supervisor *s, struct generation *g, const
     (void)prctl(PR_SET_NAME, "sluice admin");
     close(ends[0]);
     crew_forget(s, g);
+    generation_forget_keys(g);
     sockets_close_others(&s->sockets, &entry, 1, share);
     log_forked(&g->log);
     if (!privileges_drop(&g->identity, why)) {

@@ -72,11 +72,12 @@ void crew_kill(struct supervisor *s)
 
 /* ---- Forking. */
 
-static void forget_log(struct generation *generation, const struct generation *kept)
+static void forget_generation(struct generation *generation, const struct generation *kept)
 {
     if (generation != NULL && generation != kept) {
         log_forked(&generation->log);
         log_fini(&generation->log);
+        generation_forget_keys(generation);
     }
 }
 
@@ -87,8 +88,8 @@ void crew_forget(struct supervisor *s, struct generation *kept)
             close(m->control);
         }
     }
-    forget_log(s->now, kept);
-    forget_log(s->next, kept);
+    forget_generation(s->now, kept);
+    forget_generation(s->next, kept);
     notify_fini(&s->notify);
     close(s->signals);
     close(s->board.fd);
