@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* those look at each use of each block  \
                                                                      */
@@ -21,6 +22,7 @@ struct kind {
     void *blocks[KEPT_MAX];
 };
 
+static _Thread_local bool wiping;
 static _Thread_local struct kind scraps = {.least = 33, .bytes = 40, .slack = 15};
 static _Thread_local struct kind records = {.least = 16 << 10, .bytes = 18 << 10, .slack = 63};
 
@@ -57,7 +59,17 @@ static void *take_again(void *block, size_t n, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return realloc(block, n);
+    if (!wiping || block == NULL) {
+        return realloc(block, n);
+    }
+    size_t had = malloc_usable_size(block);
+    void *other = malloc(n);
+    if (other != NULL) {
+        memcpy(other, block, had < n ? had : n);
+        OPENSSL_cleanse(block, had);
+        free(block);
+    }
+    return other;
 }
 
 /* Whatever is of the size will do, whoever asked for it. */
@@ -66,6 +78,9 @@ static void give(void *block, const char *file, int line)
     (void)file;
     (void)line;
     size_t n = block != NULL ? malloc_usable_size(block) : 0;
+    if (wiping && n > 0) {
+        OPENSSL_cleanse(block, n);
+    }
     if (is_of(&scraps, n)) {
         give_to(&scraps, block);
     } else if (is_of(&records, n)) {
@@ -79,6 +94,11 @@ static void give(void *block, const char *file, int line)
 __attribute__((constructor)) static void begin(void)
 {
     (void)CRYPTO_set_mem_functions(take, take_again, give);
+}
+
+void tls_alloc_wipe(bool wipes)
+{
+    wiping = wipes;
 }
 
 static void empty(struct kind *kind)
@@ -95,6 +115,11 @@ void tls_alloc_thread_fini(void)
 }
 
 #else
+
+void tls_alloc_wipe(bool wipes)
+{
+    (void)wipes;
+}
 
 void tls_alloc_thread_fini(void)
 {

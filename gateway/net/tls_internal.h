@@ -71,6 +71,12 @@ bool tls_pipe_settle(struct tls_pipe *pipe, bool keep);
 /* Sends what was kept: IO_OK when nothing is left, IO_WANT_WRITE, or IO_FAIL. */
 struct io_result tls_pipe_flush(struct tls_pipe *pipe);
 
+/* ---- tls_alloc.c */
+
+/* From here to the next call with false, what this thread gives back is overwritten first: for reading keys,
+ * of which OpenSSL leaves copies. Not under sanitizers. */
+void tls_alloc_wipe(bool wipes);
+
 /* ---- tls_tickets.c */
 
 /* SSL_CTX_set_tlsext_ticket_key_evp_cb's callback, for those keys. */

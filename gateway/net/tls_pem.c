@@ -133,7 +133,14 @@ EVP_PKEY *tls_pem_load_key(const char *file, char why[TLS_WHY_MAX])
         return NULL;
     }
     bool asked = false;
+    char room[BUFSIZ]; /* in place of the stream's own, which would be given back as it is */
+    FILE *stream = NULL;
+    if (BIO_get_fp(bio, &stream) == 1) {
+        (void)setvbuf(stream, room, _IOFBF, sizeof room);
+    }
+    tls_alloc_wipe(true);
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, &asked);
+    tls_alloc_wipe(false);
     if (key == NULL && asked) {
         tls_pem_blame(
             why, file, "is protected by a passphrase: give a key without one (openssl pkey -in ...)");
@@ -142,6 +149,7 @@ EVP_PKEY *tls_pem_load_key(const char *file, char why[TLS_WHY_MAX])
     }
     ERR_clear_error();
     BIO_free(bio);
+    OPENSSL_cleanse(room, sizeof room);
     return key;
 }
 

@@ -38,7 +38,8 @@ struct relay {
     struct dial_host net; /* loop, wheel and resolver */
     struct log *log;
     const struct rules *rules;
-    const struct rules *newer; /* of a reload that revokes: what `rules` take must pass these, too. NULL: none */
+    const struct rules
+        *newer; /* of a reload that revokes: what `rules` take must pass these, too. NULL: none */
     struct targets *targets; /* [route_count], by route->index */
     /* What is counted, and what the limits are held against. Targets that do not end their connection behind
      * our FIN keep it for `timeouts.close`: those that linger have as many places again, so that the

@@ -41,7 +41,7 @@ void supervisor_drain(struct supervisor *s)
     uint64_t drain_ms = g->rules->drain_ms;
     struct log_line line;
     s->stage = STAGE_DRAINING;
-    s->ready_due_ms = CLOCK_NEVER; /* workers that begin are told to end like all others */
+    s->ready_due_ms = CLOCK_NEVER;                /* workers that begin are told to end like all others */
     atomic_store(&s->board.head->draining, true); /* before anything is refused */
     notify_say(&s->notify, "STOPPING=1");
     log_begin(&line, supervisor_log(s), LOG_INFO, "stopping");
@@ -167,7 +167,8 @@ static void listen_to(struct supervisor *s, struct member *member)
 {
     struct control_message message;
     int fd;
-    for (int heard = 0; heard < SUPERVISOR_HEAR; heard++) { /* one that never stops keeps nobody else waiting */
+    for (int heard = 0; heard < SUPERVISOR_HEAR;
+         heard++) { /* one that never stops keeps nobody else waiting */
         switch (control_receive(member->control, &message, &fd)) {
         case CONTROL_NOTHING:
             return;

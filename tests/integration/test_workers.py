@@ -2,9 +2,12 @@
 
 import os
 import pwd
+import re
 import signal
 import ssl
+import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from lib.env import SANITIZED, UNDER_VALGRIND
@@ -236,6 +239,44 @@ def test_workers_run_as_the_user(start, server, certs, tmp_path):
         client.close()
     until(lambda: not old & set(gateway.workers()), "the old workers to end")
     look()
+
+
+def private_number(key):
+    """Bytes of a key's secret, as OpenSSL's numbers and as the file's have them, and as the file spells them."""
+    command = ["openssl", "pkey", "-in", str(key), "-noout", "-text"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    block = re.search(r"^(?:priv|prime1):\n((?:\s+[0-9a-f:]+\n)+)", text, re.M)[1]
+    number = bytes.fromhex(re.sub(r"[\s:]", "", block)).lstrip(b"\0")
+    return number[::-1][:24], number[:24], key.read_bytes().splitlines()[1][:48]
+
+
+def count_in_memory(pid, wanted):
+    found = 0
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            bounds, rights = line.split()[:2]
+            begin, end = (int(one, 16) for one in bounds.split("-"))
+            if rights.startswith("rw-p"):
+                memory.seek(begin)
+                found += memory.read(end - begin).count(wanted)
+    return found
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="reads other processes' memory")
+@pytest.mark.skipif(SANITIZED or UNDER_VALGRIND, reason="those keep memory that was given back")
+def test_keys_are_where_they_are_needed_and_once(start, server, certs):
+    tls = f"tls: {{certificates: {{cert: {certs}/server.crt, key: {certs}/server.key}}}}"
+    yaml = config(server, 1, "admin: {address: 127.0.0.1:0}").replace("127.0.0.1:0}", f"127.0.0.1:0, {tls}}}", 1)
+    gateway = start(yaml)
+    number, other_way, text = private_number(Path(certs) / "server.key")
+    for _ in range(3):
+        gateway.reload()
+    (worker,) = until(lambda: len(gateway.workers()) == 1 and gateway.workers(), "the old ones to end")
+    (admin,) = children(gateway.pid, "sluice admin")
+    assert count_in_memory(worker, number) == 1
+    assert count_in_memory(admin, number) == 0
+    for pid in (gateway.pid, worker, admin):
+        assert count_in_memory(pid, other_way) == count_in_memory(pid, text) == 0
 
 
 def test_a_user_that_is_not_there(start, server):
