@@ -42,6 +42,17 @@ static const struct load_defaults built_in = {
 static const struct word pollers[] = {
     {"auto", POLLER_AUTO}, {"poll", POLLER_POLL}, {"epoll", POLLER_EPOLL}, {NULL, 0}};
 
+static const struct word sandboxes[] = {
+    {"auto", SANDBOX_AUTO}, {"off", SANDBOX_OFF}, {"strict", SANDBOX_STRICT}, {NULL, 0}};
+
+/* With its place, for what cannot be had here. */
+static void load_sandbox(
+    struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into)
+{
+    load_word(l, value, spec, into);
+    l->rules->sandbox_at = value->at;
+}
+
 static const struct key_spec timeout_keys[] = {
     KEY_DURATION("handshake", struct load_defaults, handshake_ms, false),
     KEYS_ROUTE_TIMEOUTS(struct load_defaults, timeouts.),
@@ -74,6 +85,7 @@ static void load_defaults(
 static const struct key_spec root_keys[] = {
     {.name = "workers", .load = load_workers},
     {.name = "user", .load = load_user},
+    {.name = "sandbox", .load = load_sandbox, .offset = offsetof(struct rules, sandbox), .words = sandboxes},
     KEY_WORD("poller", struct rules, poller, pollers),
     {.name = "listen",
         .load = load_listens,
@@ -111,6 +123,7 @@ static struct rules *rules_new(const char *file, struct faults *faults)
     if (rules) {
         arena_init(&rules->arena);
         rules->file = arena_copy(&rules->arena, slice_from(file));
+        rules->sandbox = SANDBOX_AUTO;
         rules->poller = POLLER_AUTO;
         rules->log_level = LOG_INFO;
         rules->log_format = LOG_TEXT;

@@ -24,6 +24,8 @@ struct place {
 };
 
 enum poller_choice { POLLER_AUTO, POLLER_POLL, POLLER_EPOLL };
+/* `sandbox`: auto is what the kernel has. */
+enum sandbox_choice { SANDBOX_AUTO, SANDBOX_OFF, SANDBOX_STRICT };
 enum tls_min_version { TLS_MIN_1_2, TLS_MIN_1_3 };
 enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRE };
 enum ktls_choice { KTLS_AUTO, KTLS_OFF };
@@ -195,6 +197,8 @@ struct rules {
     uint32_t workers; /* 0: `auto`, one for each CPU that we may use */
     struct place user_at;
     const char *user; /* NULL: stay who we are */
+    struct place sandbox_at;
+    enum sandbox_choice sandbox;
     enum poller_choice poller;
     struct listen_rule *listens; /* >= 1 */
     size_t listen_count;

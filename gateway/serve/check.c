@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "net/tls.h"
 #include "rules/load.h"
+#include "serve/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -282,6 +283,15 @@ static void check_user(const struct rules *rules, struct faults *faults)
     }
 }
 
+static void check_sandbox(const struct rules *rules, struct faults *faults)
+{
+    char why[SANDBOX_WHY_MAX];
+    struct sandbox_means means = sandbox_means_find();
+    if (!sandbox_suffices(rules, &means, why)) {
+        faults_error(faults, rules->sandbox_at, "sandbox", "%s", why);
+    }
+}
+
 static void check_log_file(const struct rules *rules, struct faults *faults)
 {
     struct stat st;
@@ -315,6 +325,7 @@ static void check_named(const struct rules *rules, struct faults *faults)
     for (size_t i = 0; i < rules->route_count; i++) {
         check_route(&rules->routes[i], faults);
     }
+    check_sandbox(rules, faults);
     if (rules->user) {
         check_user(rules, faults);
     }
@@ -345,6 +356,19 @@ static bool wants_ktls(const struct rules *rules)
     return false;
 }
 
+/* Of the machine that this is run on. */
+static void print_sandbox(const char *file, const struct rules *rules)
+{
+    struct sandbox_means means = sandbox_means_find();
+    char here[SANDBOX_MEANS_TEXT_MAX];
+    sandbox_means_format(&means, here);
+    if (rules->sandbox == SANDBOX_OFF) {
+        printf("%s: sandbox: off\n", file);
+    } else {
+        printf("%s: sandbox: %s: %s\n", file, rules->sandbox == SANDBOX_STRICT ? "strict" : "auto", here);
+    }
+}
+
 static void print_fine(const char *file, const struct rules *rules, size_t warnings)
 {
     if (wants_ktls(rules) && tls_ktls_missing() != NULL) {
@@ -373,6 +397,7 @@ int check_run(const char *file)
     faults_print(&faults, file, stderr);
     bool fine = complete && faults.error_count == 0 && !faults.lost;
     if (fine) {
+        print_sandbox(file, rules);
         print_fine(file, rules, faults.count);
     }
     if (rules) {

@@ -1,5 +1,6 @@
 #include "serve/generation.h"
 #include "serve/log_open.h"
+#include "serve/sandbox.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,20 @@ static bool find_user(struct generation *g, struct generation_fault *fault)
         break;
     }
     return cannot(fault, EXIT_CANNOT_RUN, why);
+}
+
+static bool find_sandbox(struct generation *g, struct generation_fault *fault)
+{
+    char why[SANDBOX_WHY_MAX];
+    struct sandbox_means means = sandbox_means_find();
+    if (sandbox_suffices(g->rules, &means, why)) {
+        return true;
+    }
+    char text[SANDBOX_WHY_MAX + 16];
+    (void)snprintf(text, sizeof text, "sandbox: %s", why);
+    (void)bad_file(fault, g->rules, g->rules->sandbox_at, text);
+    fault->status = EXIT_CANNOT_RUN; /* on another machine it may */
+    return false;
 }
 
 /* How many of the listeners in front of `before` ask for a port of the system's at the same host. */
@@ -173,8 +188,8 @@ struct generation *generation_open(struct rules *rules, uint32_t number, struct 
     g->number = number;
     g->workers = count_workers(rules->workers);
     g->tickets = &board->head->tickets;
-    if (!open_log(g, board, fault) || !find_user(g, fault) || !open_sockets(g, sockets, fault) ||
-        !open_all_tls(g, fault) || !open_relay(g, board, fault)) {
+    if (!open_log(g, board, fault) || !find_user(g, fault) || !find_sandbox(g, fault) ||
+        !open_sockets(g, sockets, fault) || !open_all_tls(g, fault) || !open_relay(g, board, fault)) {
         generation_free(g);
         return NULL;
     }
@@ -269,6 +284,7 @@ void generation_log_ready(struct generation *generation)
     for (size_t i = 0; i < generation->rules->listen_count; i++) {
         text_addf(&listen, "%s%s", i == 0 ? "" : ",", generation->entries[i]->bound);
     }
+    sandbox_log(generation->rules, &generation->log);
     log_begin(&line, &generation->log, LOG_INFO, "ready");
     log_cstr(&line, "version", SLUICE_VERSION);
     log_str(&line, "listen", text_slice(&listen));

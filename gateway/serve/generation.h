@@ -57,7 +57,7 @@ void generation_free(struct generation *generation);
 /* NULL where there is no admin listener. */
 struct socket_entry *generation_admin(const struct generation *generation);
 
-/* The log line `ready`. */
+/* The log lines `sandbox` and `ready`. */
 void generation_log_ready(struct generation *generation);
 
 #endif

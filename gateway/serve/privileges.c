@@ -1,10 +1,12 @@
 #include "serve/privileges.h"
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum identity_found privileges_find(const char *user, struct identity *identity, char why[PRIVILEGES_WHY_MAX])
@@ -38,14 +40,24 @@ static bool failed(const char *step, char why[PRIVILEGES_WHY_MAX])
     return false;
 }
 
-bool privileges_drop(const struct identity *identity, char why[PRIVILEGES_WHY_MAX])
+/* What exec could bring back, which takes CAP_SETPCAP: as another than root there is nothing to take away. */
+static void empty_bounds(void)
 {
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-        return failed("no_new_privs", why);
+    for (unsigned long capability = 0; capability <= CAP_LAST_CAP; capability++) {
+        (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
     }
-    if (!identity->other) {
-        return true;
-    }
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
+static bool drop_capabilities(char why[PRIVILEGES_WHY_MAX])
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+    return syscall(SYS_capset, &header, none) == 0 || failed("capset", why);
+}
+
+static bool become(const struct identity *identity, char why[PRIVILEGES_WHY_MAX])
+{
     if (initgroups(identity->name, identity->gid) != 0) {
         return failed("initgroups", why);
     }
@@ -59,5 +71,18 @@ bool privileges_drop(const struct identity *identity, char why[PRIVILEGES_WHY_MA
         (void)snprintf(why, PRIVILEGES_WHY_MAX, "could become root again");
         return false;
     }
-    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 || failed("dumpable", why);
+    return true;
+}
+
+bool privileges_drop(const struct identity *identity, char why[PRIVILEGES_WHY_MAX])
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return failed("no_new_privs", why);
+    }
+    empty_bounds();
+    if (!identity->other) {
+        return drop_capabilities(why);
+    }
+    return become(identity, why) && drop_capabilities(why) &&
+           (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 || failed("dumpable", why));
 }

@@ -24,8 +24,8 @@ enum identity_found {
 enum identity_found privileges_find(const char *user, struct identity *identity, char why[PRIVILEGES_WHY_MAX])
     __attribute__((warn_unused_result));
 
-/* Becomes `identity` for good: its groups, no way back, no core and no debugger that would show keys; and in
- * any case no new privileges by exec. False: `why` says; the process must not go on. */
+/* Becomes `identity` for good: its groups, no way back, no core and no debugger that would show keys. Without
+ * any capability, root too, and no new privileges by exec. False: `why` says; the process must not go on. */
 bool privileges_drop(const struct identity *identity, char why[PRIVILEGES_WHY_MAX])
     __attribute__((warn_unused_result));
 

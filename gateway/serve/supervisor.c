@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "serve/log_open.h"
+#include "serve/sandbox.h"
 #include "serve/supervisor_internal.h"
 #include <limits.h>
 #include <poll.h>
@@ -384,6 +385,9 @@ int supervisor_run(struct rules *rules, const char *file)
     list_init(&s.sockets.entries);
     s.tickets_due_ms = s.now_ms + TLS_TICKETS_ROTATE_MS;
     raise_descriptor_limit();
+    if (rules->sandbox != SANDBOX_OFF) {
+        sandbox_keep_memory(); /* before there are keys in it */
+    }
     notify_init(&s.notify);
     if (!prepare(&s)) {
         s.status = EXIT_CANNOT_RUN;

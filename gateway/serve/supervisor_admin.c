@@ -1,6 +1,7 @@
 /* The admin process: forked like a worker, without a slot, and with a pair to each worker. */
 #include "base/clock.h"
 #include "serve/admin.h"
+#include "serve/sandbox.h"
 #include "serve/supervisor_internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ _Noreturn static void be_admin(struct supervisor *s, struct generation *g, const
     generation_forget_keys(g);
     sockets_close_others(&s->sockets, &entry, 1, share);
     log_forked(&g->log);
-    if (!privileges_drop(&g->identity, why)) {
+    if (!privileges_drop(&g->identity, why) || !sandbox_enter(SANDBOX_ADMIN, g->rules, why)) {
         struct log_line line;
         log_begin(&line, &g->log, LOG_ERROR, "cannot_run");
         log_cstr(&line, "reason", why);
@@ -121,7 +122,7 @@ static bool is_same(const struct generation *old, const struct generation *new)
     return generation_admin(old) == generation_admin(new) && a->admin.allow_count == b->admin.allow_count &&
            (a->admin.allow_count == 0 ||
                memcmp(a->admin.allow, b->admin.allow, a->admin.allow_count * sizeof *a->admin.allow) == 0) &&
-           same_text(a->user, b->user) && same_text(a->log_file, b->log_file) &&
+           same_text(a->user, b->user) && a->sandbox == b->sandbox && same_text(a->log_file, b->log_file) &&
            a->log_output == b->log_output && a->log_level == b->log_level && a->log_format == b->log_format &&
            a->log_rate.count == b->log_rate.count && a->log_rate.per_ms == b->log_rate.per_ms;
 }

@@ -1,5 +1,6 @@
 /* The processes of the supervisor: forked, told, reaped, forked again. */
 #include "base/clock.h"
+#include "serve/sandbox.h"
 #include "serve/supervisor_internal.h"
 #include "serve/worker.h"
 #include <errno.h>
@@ -106,7 +107,7 @@ _Noreturn static void be_worker(
     (void)prctl(PR_SET_NAME, "sluice worker");
     crew_forget(s, g);
     sockets_close_others(&s->sockets, g->entries, g->rules->listen_count, seat.share);
-    if (!privileges_drop(&g->identity, why)) {
+    if (!privileges_drop(&g->identity, why) || !sandbox_enter(SANDBOX_WORKER, g->rules, why)) {
         struct log_line line;
         log_begin(&line, &g->log, LOG_ERROR, "cannot_run");
         log_cstr(&line, "reason", why);

@@ -139,7 +139,7 @@ def test_check_good(config):
     file = config(GOOD)
     result = run_sluice("check", "-c", file)
     assert (result.returncode, result.stderr) == (0, "")
-    assert re.fullmatch(re.escape(str(file)) + r": 1 routes?, 1 listeners?: fine\n", result.stdout)
+    assert re.fullmatch(re.escape(str(file)) + r": sandbox: .+\n" + re.escape(str(file)) + r": 1 routes?, 1 listeners?: fine\n", result.stdout)
 
 
 def test_check_warns_of_hidden_routes(config):
@@ -153,7 +153,7 @@ def test_check_warns_of_hidden_routes(config):
     assert result.returncode == 0
     assert re.search(r"c\.yaml:4:\d+: routes\[1\]: warning: ", result.stderr), result.stderr
     assert result.stderr.count("\n") == 1
-    assert result.stdout == f"{file}: 2 routes, 1 listener: fine (1 warning)\n"
+    assert result.stdout.endswith(f"\n{file}: 2 routes, 1 listener: fine (1 warning)\n")
 
 
 def test_check_places_a_log_that_cannot_be_written(config):

@@ -190,6 +190,8 @@ ROWS = [
     ("routes.0.egress", ["10.0.0.0/8"], False),
     ("routes.1.egress", {"deny": "10.0.0.0/8"}, False),
     ("egress", {"deny": ["0.0.0.0/8", "fd00::/8"]}, True),
+    ("sandbox", "strict", True),
+    ("sandbox", "on", False),
     ("egress", {"denied": "0.0.0.0/8"}, False),
     ("routes.1.balance", "first", False),
     ("routes.1.connect_retry", False, False),

@@ -1,29 +1,23 @@
 """egress: which addresses a target may have, once its name was looked up."""
 
-import os
 import socket
-import subprocess
 
 import pytest
 from lib.checks import logged_end
+from lib.mounts import mounted
 from lib.target import Target, echo
 from lib.ws import request
-
-UNSHARE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
-CAN_UNSHARE = subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture
 def names(tmp_path):
     """names(hosts) is a prefix that runs a program where those are the names."""
-    if not CAN_UNSHARE:
-        pytest.skip("no mount namespaces here")
 
     def prefix(hosts):
-        for name, text in (("hosts", hosts), ("host.conf", "multi on\n"), ("nsswitch.conf", "hosts: files\n")):
+        texts = {"hosts": hosts, "host.conf": "multi on\n", "nsswitch.conf": "hosts: files\n"}
+        for name, text in texts.items():
             (tmp_path / name).write_text(text, encoding="ascii")
-        script = 'for f in hosts host.conf nsswitch.conf; do mount --bind "$0/$f" /etc/$f || exit 1; done; exec "$@"'
-        return [*UNSHARE, "sh", "-c", script, str(tmp_path)]
+        return mounted(tmp_path, [(name, f"/etc/{name}") for name in texts])
 
     return prefix
 

@@ -46,6 +46,7 @@ static void the_least_file_has_every_default(void **state)
     assert_int_equal(rules->workers, 0);
     assert_null(rules->user);
     assert_int_equal(rules->poller, POLLER_AUTO);
+    assert_int_equal(rules->sandbox, SANDBOX_AUTO);
     assert_int_equal(rules->drain_ms, MINUTE);
     assert_true(rules->sessions_per_client_max == SIZE_OFF);
     assert_int_equal(rules->new_sessions_per_client.count, 0);
@@ -168,6 +169,7 @@ static const char every_key[] =
     "  message: 19MiB, buffer: 16MiB, rate: {up: 22KiB, down: 23MiB}}\n"
     "log: {level: debug, format: json, output: ../log/sluice.log, rate: 24/h}\n"
     "reload: {revoke: true}\n"
+    "sandbox: strict\n"
     "egress: {allow: '0.0.0.0/0', deny: [192.0.2.1]}\n"
     "admin: {address: ':9901', allow: [10.0.0.0/8, 'fd00::/8']}\n";
 
@@ -179,6 +181,8 @@ static void every_key_of_the_top_goes_to_its_place(void **state)
     assert_string_equal(rules->user, "sluice");
     assert_int_equal(rules->user_at.line, 2);
     assert_int_equal(rules->poller, POLLER_EPOLL);
+    assert_int_equal(rules->sandbox, SANDBOX_STRICT);
+    assert_int_equal(rules->sandbox_at.column, 10);
     assert_int_equal(rules->handshake_ms, 11 * SECOND);
     assert_int_equal(rules->drain_ms, 18 * SECOND);
     assert_int_equal(rules->sessions_per_client_max, 20);
@@ -445,7 +449,7 @@ static void a_file_with_every_key_has_every_key(void **state)
     assert_non_null(root);
     key_count = 0;
     rules_each_key(look_for, root);
-    assert_int_equal(key_count, 106);
+    assert_int_equal(key_count, 107);
     faults_fini(&faults);
     arena_fini(&arena);
 }

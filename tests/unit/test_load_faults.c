@@ -4,7 +4,7 @@
 #define L      "listen: {address: \":0\"}\n"
 #define R      "routes: {target: \"tcp://h:1\"}\n"
 #define BOTH   L R
-#define TOP    "workers, user, poller, listen, timeouts, limits, egress, routes, log, reload and admin"
+#define TOP    "workers, user, sandbox, poller, listen, timeouts, limits, egress, routes, log, reload and admin"
 #define LISTEN R "listen:\n  - address: \":0\"\n    "
 
 static const struct load_row rows[] = {

@@ -25,6 +25,7 @@ static const struct load_row rows[] = {
         "f:3:7: user: \"sluice:sluice\" is no name of a user: write one such as sluice\n"},
     {BOTH "user: a/b\n", "f:3:7: user: \"a/b\" is no name of a user: write one such as sluice\n"},
     {BOTH "user: \"\"\n", "f:3:7: user: is empty: write a value, or take the key out\n"},
+    {BOTH "sandbox: on\n", "f:3:10: sandbox: \"on\" is not one of its words: write auto, off or strict\n"},
     {BOTH "reload: {revoke: yes}\n",
         "f:3:18: reload.revoke: \"yes\" is neither true nor false: write one of them\n"},
     {BOTH "reload: revoke\n", "f:3:9: reload: has to be a mapping; the keys here are revoke\n"},

@@ -164,6 +164,8 @@ class Gateway:
         """The configuration that it starts with, or has from its next reload on."""
         if not re.search(r"^(workers:|\{)", yaml, re.MULTILINE):
             yaml = yaml.rstrip("\n") + "\nworkers: 1\n"
+        if os.geteuid() != 0 and not re.search(r"^(sandbox:|\{)", yaml, re.MULTILINE):
+            yaml = yaml.rstrip("\n") + "\nsandbox: off\n"  # or its descriptors are for root alone to see
         self.file.write_text(yaml, encoding="utf-8")
 
     # The log
@@ -325,4 +327,7 @@ class Gateway:
         if UNDER_VALGRIND:  # which tells of every system call that it does not know, such as openat2
             self.strays = [line for line in self.strays if not line.startswith("--")]
         assert not self.strays, "no log lines:\n" + "\n".join(self.strays[:50])
+        number = int(signal.SIGSYS)
+        died = self.events("worker_died", signal=number) + self.events("admin_died", signal=number)
+        assert not died, f"the sandbox ended {died}:\n{text[-4000:]}"
         assert status == 0, f"exit {status}:\n{text[-4000:]}"
