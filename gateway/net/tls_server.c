@@ -7,6 +7,9 @@
 /* The longest name that SNI or a certificate may hold (RFC 1035 2.3.4, and room). */
 enum { NAME_MAX_LEN = 255, KEY_TYPES_MAX = 4 };
 
+/* A client's certificates: more than any has, and little enough that looking at them holds nobody up. */
+enum { CLIENT_CHAIN_BYTES = 32 * 1024, CLIENT_CHAIN_DEPTH = 10 };
+
 /* The names of a certificate, lower case, sorted, each once. */
 struct name_set {
     char **names;
@@ -294,6 +297,8 @@ static SSL_CTX *context_new(struct tls_server *server)
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets, kept by the clients, remain */
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     SSL_CTX_set_tlsext_servername_callback(context, choose_by_name);
+    SSL_CTX_set_max_cert_list(context, CLIENT_CHAIN_BYTES);
+    SSL_CTX_set_verify_depth(context, CLIENT_CHAIN_DEPTH);
     if (SSL_CTX_set_tlsext_servername_arg(context, server) != 1 ||
         SSL_CTX_set_min_proto_version(context, server->tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(context, suites_1_3) != 1 ||

@@ -242,6 +242,21 @@ def test_resumption(tls, context, version, certificates):
     relays(second)
 
 
+def test_client_certificate_behind_a_hundred_others(tls, certs, context, tmp_path):
+    """Each more would be parsed and looked at while everybody else waits: refused by its length (RFC 8446 4.4.2)."""
+    gateway = tls(option("client_ca", f'"{certs}/ca.crt"'))
+    chain = (certs / "client.crt").read_text() + (certs / "ca.crt").read_text() * 100
+    (tmp_path / "chain.crt").write_text(chain)
+    one = context()
+    one.load_cert_chain(tmp_path / "chain.crt", certs / "client.key")
+    with pytest.raises((ssl.SSLError, ConnectionResetError, BrokenPipeError)):
+        gateway.connect(tls=one).sock.recv(1)
+    assert gateway.wait_event("tls_failed")["reason"] == "excessive message size"
+    one = context()
+    one.load_cert_chain(certs / "client.crt", certs / "client.key")
+    relays(gateway.connect(tls=one))
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_resumption_with_a_client_certificate(tls, certs, context, version):
     gateway = tls(option("client_ca", f'"{certs}/ca.crt"'))
