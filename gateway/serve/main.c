@@ -4,9 +4,11 @@
 #include "serve/ctl.h"
 #include "serve/explain.h"
 #include "serve/supervisor.h"
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char usage[] =
     "usage: sluice [-c FILE]                   run in the foreground\n"
@@ -110,8 +112,22 @@ static struct command_line read_options(int argc, char **argv)
     return line;
 }
 
+/* Where standard input, output or error came closed, the next thing opened would take its number: shared
+ * memory, say, that log lines were then written to. */
+static void open_standard(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    open_standard();
     if (argc > 1 && strcmp(argv[1], "ctl") == 0) {
         return ctl_run(argc - 1, argv + 1); /* it has options of its own */
     }

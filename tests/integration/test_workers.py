@@ -74,6 +74,16 @@ def test_auto_is_one_a_cpu(start, server):
     assert gateway.ready["workers"] == str(len(os.sched_getaffinity(0)))
 
 
+def test_nothing_takes_the_place_of_a_closed_standard_error(start, server, tmp_path):
+    """Else log lines are written to the first thing that was opened, which all processes share."""
+    log = tmp_path / "log"
+    prefix = ("sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh")
+    gateway = start(config(server, 1, f"log: {{output: {log}}}"), prefix=prefix, wait_ready=False)
+    until(lambda: log.exists() and " ready " in log.read_text(encoding="utf-8"), "the start")
+    for pid in (gateway.pid, *gateway.workers()):
+        assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
+
+
 def test_all_workers_serve(start, server):
     for client in open_on_each(start(config(server, 3)), 3).values():
         echoes(client)
