@@ -10,10 +10,26 @@
 
 enum { BATCH = 16, PAUSE_MS = 100 };
 
+/* The oldest of those whose request is not whole; NULL: all are being answered. */
+static struct admin_connection *slowest(const struct admin *admin)
+{
+    for (struct list *at = admin->connections.next; at != &admin->connections; at = at->next) {
+        struct admin_connection *c = CONTAINER_OF(at, struct admin_connection, link);
+        if (c->step == ADMIN_READING) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static bool has_room(const struct admin *admin)
+{
+    return admin->connection_count < ADMIN_CONNECTIONS || slowest(admin) != NULL;
+}
+
 static void want_clients(struct admin *admin)
 {
-    bool room = admin->connection_count < ADMIN_CONNECTIONS;
-    if (!loop_want(admin->loop, &admin->listener, room ? LOOP_READ : 0)) {
+    if (!loop_want(admin->loop, &admin->listener, has_room(admin) ? LOOP_READ : 0)) {
         wheel_arm(&admin->wheel, &admin->pause, admin->now_ms + PAUSE_MS);
     }
 }
@@ -36,12 +52,15 @@ static void clients_wait(struct loop_watch *watch, unsigned ready)
 {
     (void)ready;
     struct admin *admin = CONTAINER_OF(watch, struct admin, listener);
-    for (int i = 0; i < BATCH && admin->connection_count < ADMIN_CONNECTIONS; i++) {
+    for (int i = 0; i < BATCH && has_room(admin); i++) {
         struct sockaddr_storage address = {0};
         socklen_t len = sizeof address;
         int fd = accept4(watch->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             struct sock_peer peer = sock_peer_from(&address);
+            if (admin->connection_count == ADMIN_CONNECTIONS) {
+                admin_connection_free(slowest(admin)); /* who says nothing keeps no probe out */
+            }
             admin_connection_start(admin, fd, &peer);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             loop_forget(admin->loop, watch);

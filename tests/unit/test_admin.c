@@ -3,6 +3,7 @@
 #include "serve/admin.h"
 #include "serve/control.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -344,19 +345,23 @@ static void many_questions_at_once(void **state)
     close(a);
 }
 
-/* Those that are too many wait in the queue until one of the others goes. */
+/* The one that has been silent for longest goes when there are too many: no crowd keeps a probe waiting. */
 static void connections_are_bounded(void **state)
 {
     (void)state;
     int idle[CONNECTIONS_MAX];
+    char byte;
     for (int i = 0; i < CONNECTIONS_MAX; i++) {
         idle[i] = connect_there();
+        assert_int_equal(4, send(idle[i], "GET ", 4, MSG_NOSIGNAL));
     }
-    int client = send_request("GET /healthz", "");
+    answers(send_request("GET /healthz", ""), "200", "ok\n");
+    assert_true(recv(idle[0], &byte, 1, 0) <= 0);
+    assert_int_equal(-1, recv(idle[CONNECTIONS_MAX - 1], &byte, 1, MSG_DONTWAIT));
+    assert_true(errno == EAGAIN || errno == EWOULDBLOCK);
     for (int i = 0; i < CONNECTIONS_MAX; i++) {
         close(idle[i]);
     }
-    answers(client, "200", "ok\n");
 }
 
 static void requests_are_bounded_and_strict(void **state)
