@@ -199,25 +199,31 @@ static void listen_to(struct supervisor *s, struct member *member)
     }
 }
 
-static bool all_turn(struct supervisor *s)
+/* The watchdog of the service manager would end every session for the sake of one worker's: it looks after
+ * this process, and this one after the workers. One that has not begun yet may take longer. Seen twice: a
+ * machine that stood still shows all of them late. */
+static void kill_stuck(struct supervisor *s)
 {
     for (struct member *m = crew_first(s); m != NULL; m = crew_next(s, m)) {
-        uint64_t turned_ms = atomic_load(&s->board.head->slots[m->slot].turned_ms);
-        if (!m->is_admin && m->of != NULL && m->of == s->now &&
-            turned_ms + s->notify.watchdog_ms < s->now_ms) {
-            return false;
+        uint64_t most_ms = s->notify.watchdog_ms;
+        if (!m->ready && most_ms < SUPERVISOR_READY_MS) {
+            most_ms = SUPERVISOR_READY_MS;
         }
+        uint64_t turned_ms = atomic_load(&s->board.head->slots[m->slot].turned_ms);
+        bool late = !m->is_admin && turned_ms + most_ms < s->now_ms;
+        if (late && m->suspect) {
+            crew_kill_stuck(s, m);
+        }
+        m->suspect = late;
     }
-    return true;
 }
 
 static void tell_manager(struct supervisor *s)
 {
     if (s->watchdog_due_ms <= s->now_ms) {
         s->watchdog_due_ms = s->now_ms + s->notify.watchdog_ms / 2;
-        if (all_turn(s)) {
-            notify_say(&s->notify, "WATCHDOG=1");
-        }
+        kill_stuck(s);
+        notify_say(&s->notify, "WATCHDOG=1");
     }
     if (s->status_due_ms <= s->now_ms) {
         uint64_t sessions = sessions_now(s);

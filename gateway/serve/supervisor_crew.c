@@ -39,6 +39,15 @@ size_t crew_workers(struct supervisor *s)
 
 /* ---- Telling. */
 
+void crew_kill_stuck(struct supervisor *s, const struct member *member)
+{
+    struct log_line line;
+    log_begin(&line, supervisor_log(s), LOG_ERROR, "worker_stuck");
+    log_u64(&line, "pid", (uint64_t)member->pid);
+    log_end(&line);
+    (void)kill(member->pid, SIGKILL);
+}
+
 void crew_tell(struct supervisor *s, struct member *member, const struct control_message *message, int fd)
 {
     if (member->control < 0 || control_send(member->control, message, fd)) {
@@ -47,11 +56,7 @@ void crew_tell(struct supervisor *s, struct member *member, const struct control
     if (errno != EAGAIN && errno != EWOULDBLOCK) {
         return; /* it is about to be reaped */
     }
-    struct log_line line;
-    log_begin(&line, supervisor_log(s), LOG_ERROR, "worker_stuck");
-    log_u64(&line, "pid", (uint64_t)member->pid);
-    log_end(&line);
-    (void)kill(member->pid, SIGKILL);
+    crew_kill_stuck(s, member);
 }
 
 void crew_tell_workers(struct supervisor *s, enum control_kind kind)

@@ -40,6 +40,7 @@ struct member {
     unsigned slot, index; /* a worker's */
     int control;          /* -1: it has closed it */
     bool ready;
+    bool suspect; /* its loop had not turned for long when it was last looked at */
     bool leaving; /* told to retire, and has not said yet that it accepts no more */
     uint64_t born_ms;
 };
@@ -88,6 +89,8 @@ uint64_t crew_due_ms(const struct supervisor *s);
 void crew_reap(struct supervisor *s);
 /* To one; a process that does not read what it is told is stuck, and killed. */
 void crew_tell(struct supervisor *s, struct member *member, const struct control_message *message, int fd);
+/* Kills a process that hangs: it costs its own sessions, and no others. */
+void crew_kill_stuck(struct supervisor *s, const struct member *member);
 void crew_tell_workers(struct supervisor *s, enum control_kind kind);
 /* Kills what is left. */
 void crew_kill(struct supervisor *s);
