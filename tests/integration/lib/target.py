@@ -57,10 +57,15 @@ class Target:
         return stream
 
     def serve(self, behaviour):
-        """Every connection from now on is handed to `behaviour` in a thread of its own."""
+        """Every connection from now on is handed to `behaviour` in a thread of its own.
+
+        A read in there waits as long as it takes: one that gave up would leave the connection open and
+        unserved, which looks as if the gateway had lost a wake-up. `close` ends them all."""
 
         def one(stream):
             try:
+                for sock in (stream.sock, stream.raw):
+                    sock.settimeout(None)
                 behaviour(stream)
             except OSError:
                 pass  # closed under us, by the gateway or by the test's end
