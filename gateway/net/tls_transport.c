@@ -471,5 +471,5 @@ struct transport *tls_transport_new(SSL *ssl, int fd, bool ktls)
 
 SSL *tls_transport_ssl(const struct transport *t)
 {
-    return t->ops == &tls_ops ? tls_of_const(t)->ssl : NULL;
+    return t->ops == &tls_ops || t->ops == &tls_kernel_ops ? tls_of_const(t)->ssl : NULL;
 }
