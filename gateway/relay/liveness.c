@@ -76,11 +76,17 @@ static bool may_still_answer(struct session *s)
     return moved && waits(&s->client, &s->down);
 }
 
+/* `limits.rate` lets the rest come bit by bit: between two of them nothing waits anywhere. */
+static bool comes_at_its_rate(const struct session *s)
+{
+    return s->rate != NULL && !passed(s->payload_ms, s->route->timeouts.close_ms, s->relay->now_ms);
+}
+
 static void relay_expired(struct session *s)
 {
     const struct route_timeouts *timeouts = &s->route->timeouts;
     uint64_t now_ms = s->relay->now_ms;
-    if (now_ms >= s->deadline_ms && liveness_moves(s)) {
+    if (now_ms >= s->deadline_ms && (liveness_moves(s) || comes_at_its_rate(s))) {
         s->deadline_ms = now_ms + timeouts->close_ms; /* slow, and alive: the end is still to be read */
     } else if (now_ms >= s->deadline_ms) {
         session_end(s, s->target.hung_up ? CAUSE_TARGET_RESET : CAUSE_CLIENT_GONE, NULL);

@@ -125,6 +125,51 @@ static void test_a_held_client_is_alive(void **state)
     end();
 }
 
+/* A client that ended while the target did not take what came has `close` for that; and once the target takes
+ * it again, the limit does not eat that time: what the client sent is delivered, however long it takes. */
+static void test_a_limit_is_no_stall(void **state)
+{
+    (void)state;
+    begin("    limits: {rate: {up: 20KiB}}\n    timeouts: {close: 2s, ping: off}\n");
+    p.target.room = 0;
+    say_frame(&p.client, true, WS_BINARY, bytes, 300 * 1024);
+    p.client.end = SCRIPT_EOF;
+    pass_in_steps(500);
+    p.target.room = SCRIPT_ALL;
+    pass_in_steps(20 * 1000);
+    assert_int_equal(300 * 1024, buf_len(&p.target.heard));
+    assert_true(p.target.shut);
+    bench_assert_cause(&b, CAUSE_CLIENT_GONE);
+    end();
+}
+
+/* The same where a client is found gone by writing to it, and where the target is. */
+static void test_last_words_come_at_their_rate(void **state)
+{
+    (void)state;
+    begin("    limits: {rate: {up: 20KiB}}\n    timeouts: {close: 2s, ping: off}\n");
+    say_frame(&p.client, true, WS_BINARY, bytes, 300 * 1024);
+    p.client.end = SCRIPT_EOF;
+    p.client.deaf = true;
+    say_text(&p.target, "is not taken any more");
+    pass_in_steps(20 * 1000);
+    assert_int_equal(300 * 1024, buf_len(&p.target.heard));
+    bench_assert_cause(&b, CAUSE_CLIENT_GONE);
+    end();
+
+    begin("    limits: {rate: {down: 20KiB}}\n    timeouts: {close: 2s, ping: off}\n");
+    say(&p.target, bytes, 300 * 1024);
+    p.target.end = SCRIPT_RESET;
+    p.target.deaf = true;
+    say_frame(&p.client, true, WS_BINARY, "is not taken any more", 21);
+    pass_in_steps(20 * 1000);
+    assert_int_equal(300 * 1024, payload_heard());
+    bench_assert_cause(&b, CAUSE_TARGET_RESET);
+    p.client.end = SCRIPT_EOF;
+    pass_in_steps(5000);
+    end();
+}
+
 /* Our own frames wait for nobody's tokens. */
 static void test_control_frames_flow(void **state)
 {
@@ -188,6 +233,8 @@ int main(void)
         cmocka_unit_test(test_over_tls),
         cmocka_unit_test(test_the_other_direction_is_free),
         cmocka_unit_test(test_a_held_client_is_alive),
+        cmocka_unit_test(test_a_limit_is_no_stall),
+        cmocka_unit_test(test_last_words_come_at_their_rate),
         cmocka_unit_test(test_control_frames_flow),
         cmocka_unit_test(test_behind_the_targets_end),
         cmocka_unit_test(test_without_a_limit_nothing_is_kept),
