@@ -147,7 +147,7 @@ void relay_refuse(struct relay *relay)
 static void hush(struct session *s, void *context)
 {
     (void)context;
-    if (s->state == SESSION_REQUEST || s->state == SESSION_TLS) {
+    if (s->state == SESSION_REQUEST || s->state == SESSION_TLS || s->state == SESSION_PROXY) {
         session_move(s, SESSION_DONE);
         session_run(s);
     }

@@ -238,6 +238,23 @@ static void test_drain(void **state)
     end();
 }
 
+/* Before a gateway that stops waits for it: whose header has not come has no request either. */
+static void test_hush(void **state)
+{
+    (void)state;
+    for (int sent = 0; sent <= 6; sent += 6) {
+        begin(true);
+        come();
+        send_bytes("PROXY ", (size_t)sent);
+        relay_refuse(&b.relay);
+        assert_int_equal(1, b.relay.connections);
+        relay_hush(&b.relay);
+        assert_int_equal(0, b.relay.connections);
+        close(peer_fd);
+        end();
+    }
+}
+
 /* ---- X-Forwarded-For. */
 
 static void check_forwarded(const char *fields, unsigned status, const char *client)
@@ -358,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_it_ends_before),
         cmocka_unit_test(test_a_header_that_takes_too_long),
         cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_hush),
         cmocka_unit_test(test_forwarded),
         cmocka_unit_test(test_forwarded_by_anybody),
         cmocka_unit_test(test_forwarded_behind_a_header),
