@@ -1,6 +1,7 @@
-/* Sessions under what peers do in any order: stalls, ends, resets, pings, lapses of time. Whatever comes,
- * bytes stay in order, nothing follows a Close, no session waits for nothing, and each ends once. Every run
- * is told by its seed. */
+/* Sessions under what peers do in any order: stalls, ends, resets, pings, lapses of time, with limits or not.
+ * Whatever comes, bytes stay in order, nothing follows a Close, no session waits for nothing, and each ends
+ * once. Every run is told by its seed. */
+#include "relay/roster.h"
 #include "script.h"
 #include <stdlib.h>
 
@@ -105,7 +106,9 @@ static void act(struct run *run)
         }
         break;
     case 7:
-        if (chance(10) == 0) {
+        if (chance(12) == 0) {
+            (void)relay_kill(&run->b.relay, &(struct roster_filter){0});
+        } else if (chance(10) == 0) {
             relay_drain(&run->b.relay);
         }
         break;
@@ -145,7 +148,16 @@ static void check(struct run *run)
     hearing_fini(&h);
 }
 
-/* Both take everything and end: within `close` all is over. */
+/* Nobody holds a place any more: neither at the target nor among its client's. */
+static void assert_free(struct run *run)
+{
+    const struct target_state *target = &run->b.relay.targets[0].states[0];
+    assert_int_equal(0, target->sessions + target->dialing);
+    assert_true(run->b.census->client_enter(run->b.census, &run->b.peer.addr, 1));
+    run->b.census->client_leave(run->b.census, &run->b.peer.addr);
+}
+
+/* Both take everything and end: within `close` all is over, unless the rest has to come at its rate. */
 static void finish(struct run *run)
 {
     struct script_pair *p = &run->p;
@@ -155,7 +167,11 @@ static void finish(struct run *run)
     p->client.end = p->client.end == SCRIPT_STAYS ? SCRIPT_EOF : p->client.end;
     p->target.end = p->target.end == SCRIPT_STAYS ? SCRIPT_EOF : p->target.end;
     bench_run(&run->b);
+    for (int i = 0; run->b.rules->routes[0].limits.rate_up_bytes != SIZE_OFF && i < 600; i++) {
+        bench_pass(&run->b, 100);
+    }
     assert_int_equal(0, run->b.relay.connections);
+    assert_free(run);
     check(run);
     assert_in_range(
         bench_log_count(&run->b, "session_end") + bench_log_count(&run->b, "request_refused"), 0, 1);
@@ -168,14 +184,16 @@ static void finish(struct run *run)
 static void run_one(uint32_t number)
 {
     static const char *const routes[] = {"", "    on_client_abort: reset\n", "    on_unreachable: http\n",
-        "    timeouts: {idle: 30s, session: 1m, close: 3s}\n"};
+        "    timeouts: {idle: 30s, session: 1m, close: 3s}\n", "    connect_retry: true\n"};
+    static const char *const rates[] = {
+        "", "", "", ", rate: {up: 1KiB, down: 1KiB}", ", rate: {up: 1500B, down: 20KiB}"};
     struct run run = {0};
     char route[256];
     seed = number * 2654435761U;
     bool streams = number % 2 == 0;
-    (void)snprintf(
-        route, sizeof route, "    limits: {buffer: %s}\n%s", streams ? "64KiB" : "4KiB", routes[chance(4)]);
-    bench_init(&run.b, route, "");
+    (void)snprintf(route, sizeof route, "    limits: {buffer: %s%s}\n%s", streams ? "64KiB" : "4KiB",
+        rates[number % 5], routes[chance(5)]);
+    bench_init(&run.b, route, "limits: {sessions_per_client: 1}");
     run.b.target_first = chance(2) == 0;
     run.b.dial_holds = chance(4) == 0;
     run.b.streams = streams;
