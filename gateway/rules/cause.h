@@ -35,7 +35,7 @@ enum { CAUSE_PHRASE_MAX = 104 };
         "target sent bytes that are not UTF-8")                                                              \
     X(CAUSE_DRAIN, "drain", 1012, 503, LOG_INFO, "gateway is restarting")                                    \
     X(CAUSE_OVERLOAD, "overload", 1013, 503, LOG_ERROR, "gateway is out of memory or descriptors")           \
-    X(CAUSE_REVOKED, "revoked", 1008, 403, LOG_INFO, "route was taken away by a new configuration")          \
+    X(CAUSE_REVOKED, "revoked", 1008, 403, LOG_INFO, "a new configuration does not admit it")                \
     X(CAUSE_KILLED, "killed", 1008, 403, LOG_INFO, "an operator ended the session")                          \
     X(CAUSE_INTERNAL, "internal", 1011, 500, LOG_ERROR, "internal error")
 

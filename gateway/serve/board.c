@@ -137,12 +137,14 @@ static void fold_words(tally_count *past, const tally_count *words, size_t count
     }
 }
 
+/* Sessions that a worker had when it died ended with it, and that is our fault: their cause is `internal`. */
 static void clear_gauges(struct tally *past, unsigned rows)
 {
     atomic_store(&past->sessions, 0);
     atomic_store(&past->lingering, 0);
     atomic_store(&past->connections, 0);
     for (unsigned row = 0; row < rows; row++) {
+        tally_add(&past->rows[row].ended[CAUSE_INTERNAL], tally_read(&past->rows[row].sessions));
         atomic_store(&past->rows[row].sessions, 0);
         atomic_store(&past->rows[row].lingering, 0);
     }

@@ -83,8 +83,8 @@ static int endpoint_of_file(const char *file, struct endpoint *admin)
 {
     struct faults faults;
     faults_init(&faults);
-    struct rules *rules = rules_load_file(file, &faults);
-    if (rules == NULL) {
+    struct rules *rules = rules_load_file_partly(file, &faults); /* a fault elsewhere is no matter here */
+    if (rules == NULL || !rules->admin.on) {
         faults_print(&faults, file, stderr);
     }
     faults_fini(&faults);

@@ -272,27 +272,32 @@ static void log_ktls(struct generation *generation)
     log_end(&line);
 }
 
-void generation_log_ready(struct generation *generation)
+void generation_log_listen(const struct generation *generation, struct log_line *line)
 {
-    log_ktls(generation);
-    static const char *const pollers[] = {
-        [POLLER_AUTO] = "auto", [POLLER_POLL] = "poll", [POLLER_EPOLL] = "epoll"};
-    struct log_line line;
     char array[LOG_LINE_MAX];
     struct text listen;
     text_init(&listen, array, sizeof array);
     for (size_t i = 0; i < generation->rules->listen_count; i++) {
         text_addf(&listen, "%s%s", i == 0 ? "" : ",", generation->entries[i]->bound);
     }
+    log_str(line, "listen", text_slice(&listen));
+    const struct socket_entry *admin = generation_admin(generation);
+    if (admin != NULL) {
+        log_cstr(line, "admin", admin->bound);
+    }
+}
+
+void generation_log_ready(struct generation *generation)
+{
+    log_ktls(generation);
+    static const char *const pollers[] = {
+        [POLLER_AUTO] = "auto", [POLLER_POLL] = "poll", [POLLER_EPOLL] = "epoll"};
+    struct log_line line;
     sandbox_log(generation->rules, &generation->log);
     log_begin(&line, &generation->log, LOG_INFO, "ready");
     log_cstr(&line, "version", SLUICE_VERSION);
-    log_str(&line, "listen", text_slice(&listen));
+    generation_log_listen(generation, &line);
     log_cstr(&line, "poller", pollers[generation->rules->poller]);
     log_u64(&line, "workers", generation->workers);
-    const struct socket_entry *admin = generation_admin(generation);
-    if (admin != NULL) {
-        log_cstr(&line, "admin", admin->bound);
-    }
     log_end(&line);
 }

@@ -57,6 +57,9 @@ void generation_free(struct generation *generation);
 /* NULL where there is no admin listener. */
 struct socket_entry *generation_admin(const struct generation *generation);
 
+/* The addresses bound, `listen` and `admin`, into a line. */
+void generation_log_listen(const struct generation *generation, struct log_line *line);
+
 /* The log lines `sandbox` and `ready`. */
 void generation_log_ready(struct generation *generation);
 

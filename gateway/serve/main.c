@@ -158,7 +158,7 @@ int main(int argc, char **argv)
         return check_run(file);
     }
     if (count > 1 && strcmp(words[0], "check") == 0) {
-        return usage_error("check takes its file as: sluice check -c", words[1]);
+        return usage_error("check takes its file by -c, as in `sluice check -c sluice.yaml`; not", words[1]);
     }
     if (count == 1) {
         return usage_error("TARGET is missing after LISTEN", words[0]);

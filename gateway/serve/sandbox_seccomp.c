@@ -45,6 +45,7 @@ static const int for_all[] = {
     SCMP_SYS(epoll_pwait),
     SCMP_SYS(epoll_pwait2),
     SCMP_SYS(eventfd2),
+    SCMP_SYS(signalfd4),
     SCMP_SYS(pipe2),
     SCMP_SYS(lseek),
     SCMP_SYS(_llseek),

@@ -248,6 +248,10 @@ static void log_death(struct supervisor *s, const struct member *member, int sta
     } else {
         log_u64(&line, "status", (uint64_t)WEXITSTATUS(status));
     }
+    if (!member->is_admin) {
+        log_u64(
+            &line, "sessions", tally_read(&s->board.tallies[member->slot].sessions)); /* they ended with it */
+    }
     log_end(&line);
 }
 

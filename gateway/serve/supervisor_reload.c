@@ -300,6 +300,7 @@ static void complete(struct supervisor *s)
     log_begin(&line, &s->now->log, LOG_INFO, "reloaded");
     log_u64(&line, "generation", s->now->number);
     log_u64(&line, "workers", s->now->workers);
+    generation_log_listen(s->now, &line);
     log_end(&line);
     finish(s);
 }

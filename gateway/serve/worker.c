@@ -5,6 +5,7 @@
 #include "serve/orders.h"
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 enum {
@@ -22,6 +23,7 @@ struct worker {
     struct wheel wheel;
     struct resolver *resolver;
     struct loop_watch control;
+    struct loop_watch signals; /* looked at by an orphan alone */
     struct orders orders;
     struct wheel_timer grace;
     struct listener *listeners; /* [listener_count] */
@@ -121,7 +123,7 @@ static void adopt_log(struct worker *w, const struct control_message *message, i
 static void be_orphaned(struct worker *w)
 {
     struct log_line line;
-    sigset_t ending;
+    struct signalfd_siginfo stale;
     w->orphaned = true;
     log_begin(&line, w->log, LOG_WARNING, "orphaned");
     log_u64(&line, "pid", (uint64_t)getpid());
@@ -130,10 +132,36 @@ static void be_orphaned(struct worker *w)
     loop_forget(w->loop, &w->control);
     stop_accepting(w);
     relay_leave(w->relay);
+    while (read(w->signals.fd, &stale, sizeof stale) == (ssize_t)sizeof stale) {
+        continue; /* what came while they meant nothing to a worker */
+    }
+    if (!loop_want(w->loop, &w->signals, LOOP_READ)) {
+        w->stop_now = true; /* nothing could end it any more */
+    }
+}
+
+/* Of an orphan: sessions are told and end, and with the last of them the process; a second one does not wait.
+ */
+static void signal_came(struct loop_watch *watch, unsigned ready)
+{
+    (void)ready;
+    struct worker *w = CONTAINER_OF(watch, struct worker, signals);
+    struct signalfd_siginfo info;
+    if (read(watch->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        w->stop_now = w->relay->draining;
+        relay_drain(w->relay);
+    }
+}
+
+/* They are blocked since the supervisor began. Opened early: what an orphan may still open is less. */
+static bool open_signals(struct worker *w)
+{
+    sigset_t ending;
     sigemptyset(&ending);
     sigaddset(&ending, SIGTERM);
     sigaddset(&ending, SIGINT);
-    (void)sigprocmask(SIG_UNBLOCK, &ending, NULL);
+    loop_watch_init(&w->signals, signalfd(-1, &ending, SFD_NONBLOCK | SFD_CLOEXEC), signal_came);
+    return w->signals.fd >= 0;
 }
 
 /* `fd` is used up. */
@@ -253,7 +281,7 @@ static int begin(struct worker *w)
     w->loop = loop_new(loop_kind_of(g->rules->poller));
     w->listeners = calloc(listeners, sizeof *w->listeners);
     w->listens = calloc(listeners, sizeof *w->listens);
-    if (w->loop == NULL || w->listeners == NULL || w->listens == NULL) {
+    if (w->loop == NULL || w->listeners == NULL || w->listens == NULL || !open_signals(w)) {
         return cannot_run(w, "out of memory or descriptors");
     }
     w->resolver = resolver_new(w->loop, RESOLVER_THREADS);
@@ -284,6 +312,10 @@ static void end(struct worker *w)
         w->generation->relay_opened = false;
         wheel_cancel(&w->grace);
         loop_forget(w->loop, &w->control);
+    }
+    if (w->signals.ready != NULL && w->signals.fd >= 0) {
+        loop_forget(w->loop, &w->signals);
+        close(w->signals.fd);
     }
     (void)log_tell_lost(w->log);
     transport_thread_fini();

@@ -276,7 +276,7 @@ static void revoked_by(bool ends, const char *yaml)
     assert_int_equal(ends, judge_again(yaml));
     assert_int_equal(!ends, lives(one));
     if (ends) {
-        assert_closed_with(&one->client, 1008, "route was taken away by a new configuration");
+        assert_closed_with(&one->client, 1008, "a new configuration does not admit it");
         bench_assert_cause(&b, CAUSE_REVOKED);
     } else {
         say_frame(&one->client, true, WS_BINARY, "on", 2);

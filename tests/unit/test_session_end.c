@@ -274,7 +274,7 @@ static const struct end_row rows[] = {
     {"session", "    timeouts: {session: 1s}\n", wait_1s, "session reached its longest time",
         CAUSE_SESSION_LIMIT, 1008, FIN},
     {"killed", "", kill_all, "an operator ended the session", CAUSE_KILLED, 1008, FIN},
-    {"revoked", "", revoke_all, "route was taken away by a new configuration", CAUSE_REVOKED, 1008, FIN},
+    {"revoked", "", revoke_all, "a new configuration does not admit it", CAUSE_REVOKED, 1008, FIN},
     {"drain", "", drain, "gateway is restarting", CAUSE_DRAIN, 1012, FIN},
 #define DIAL_END(status, cause, reason) {#status, "", dial_##status, reason, cause, 1014, NO_TARGET},
     DIAL_ROWS(DIAL_END){"overload", "", dial_overload, OVERLOADED, CAUSE_OVERLOAD, 1013, NO_TARGET},
