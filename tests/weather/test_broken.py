@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,12 @@ from lib.ws import BINARY, CLOSE, PONG, frame
 KIB = 1024
 MIB = 1 << 20
 LATE_S = 15  # for a loaded machine; the kernel's own limits are counted in minutes
+
+
+def kernel_buffers_bytes():
+    """The most that the two sending and the one receiving buffer between a target and a client may hold."""
+    most = {name: int(Path(f"/proc/sys/net/ipv4/{name}").read_text().split()[2]) for name in ("tcp_rmem", "tcp_wmem")}
+    return most["tcp_rmem"] + 2 * most["tcp_wmem"]
 
 
 def took(began, least_s, limit_s):
@@ -59,7 +66,7 @@ def test_client_cable_pulled_amid_a_download(world):
     gateway.wait_event("session_end", cause="client_timeout")
     took(began, 1, 5)
     assert gateway.rss_bytes() - before < 4 * MIB
-    assert sent < 16 * MIB  # the rest is the kernels' buffers
+    assert sent < kernel_buffers_bytes() + MIB  # or the gateway read what it could not deliver
     client.close()
 
 
