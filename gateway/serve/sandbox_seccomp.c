@@ -199,6 +199,11 @@ static void allow_if(struct filter *f, int call, unsigned count, const struct sc
     }
 }
 
+static struct scmp_arg_cmp equals(unsigned arg, uint64_t value)
+{
+    return (struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
 #define ALLOW_IF(f, call, ...)                                                                               \
     do {                                                                                                     \
         const struct scmp_arg_cmp conditions_[] = {__VA_ARGS__};                                             \
@@ -242,14 +247,14 @@ static void allow_small(struct filter *f)
         F_SETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS};
     static const uint64_t of_ioctl[] = {FIONREAD, FIONBIO, SIOCOUTQ, SIOCOUTQNSD, TCGETS};
     for (size_t i = 0; i < sizeof of_fcntl / sizeof *of_fcntl; i++) {
-        ALLOW_IF(f, fcntl, SCMP_A1(SCMP_CMP_EQ, of_fcntl[i]));
-        ALLOW_IF(f, fcntl64, SCMP_A1(SCMP_CMP_EQ, of_fcntl[i]));
+        ALLOW_IF(f, fcntl, equals(1, of_fcntl[i]));
+        ALLOW_IF(f, fcntl64, equals(1, of_fcntl[i]));
     }
     for (size_t i = 0; i < sizeof of_ioctl / sizeof *of_ioctl; i++) {
-        ALLOW_IF(f, ioctl, SCMP_A1(SCMP_CMP_EQ, of_ioctl[i]));
+        ALLOW_IF(f, ioctl, equals(1, of_ioctl[i]));
     }
-    ALLOW_IF(f, prctl, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
-    ALLOW_IF(f, prlimit64, SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A2(SCMP_CMP_EQ, 0)); /* to ask, not to set */
+    ALLOW_IF(f, prctl, equals(0, PR_SET_NAME));
+    ALLOW_IF(f, prlimit64, equals(0, 0), equals(2, 0)); /* to ask, not to set */
 }
 
 /* Streams to targets, datagrams for names; the protocol is told, since Landlock knows no ports of others
@@ -262,13 +267,13 @@ static void allow_sockets(struct filter *f)
     } kinds[] = {{SOCK_STREAM, 0}, {SOCK_STREAM, IPPROTO_TCP}, {SOCK_DGRAM, 0}, {SOCK_DGRAM, IPPROTO_UDP}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         for (int v6 = 0; v6 < 2; v6++) {
-            ALLOW_IF(f, socket, SCMP_A0(SCMP_CMP_EQ, (uint64_t)(v6 ? AF_INET6 : AF_INET)),
+            ALLOW_IF(f, socket, equals(0, (uint64_t)(v6 ? AF_INET6 : AF_INET)),
                 SCMP_A1(SCMP_CMP_MASKED_EQ, type_mask, (uint64_t)kinds[i].type),
-                SCMP_A2(SCMP_CMP_EQ, (uint64_t)kinds[i].protocol));
+                equals(2, (uint64_t)kinds[i].protocol));
         }
     }
-    ALLOW_IF(f, socket, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-    ALLOW_IF(f, socket, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE));
+    ALLOW_IF(f, socket, equals(0, AF_UNIX));
+    ALLOW_IF(f, socket, equals(0, AF_NETLINK), equals(2, NETLINK_ROUTE));
 }
 
 /* Files to read, threads and no processes. clone3(2) has its flags where a filter cannot see them: without it
