@@ -79,6 +79,9 @@ void tls_alloc_wipe(bool wipes);
 
 /* ---- tls_tickets.c */
 
+/* The answers that OpenSSL wants for a ticket. */
+enum { TLS_TICKETS_UNKNOWN = 0, TLS_TICKETS_FINE = 1, TLS_TICKETS_TO_RENEW = 2, TLS_TICKETS_BROKEN = -1 };
+
 /* SSL_CTX_set_tlsext_ticket_key_evp_cb's callback, for those keys. */
 struct tls_tickets;
 int tls_tickets_use(const struct tls_tickets *tickets, unsigned char *name, unsigned char *iv,

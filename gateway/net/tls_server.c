@@ -276,7 +276,10 @@ static int use_ticket_key(
     SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seals)
 {
     const struct tls_tickets *tickets = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-    return tls_tickets_use(tickets, name, iv, cipher, mac, seals != 0);
+    int answer = tls_tickets_use(tickets, name, iv, cipher, mac, seals != 0);
+    /* A client of TLS 1.3 uses a ticket once (RFC 8446 C.4), and so needs another one to come back again. */
+    bool renews = seals == 0 && answer == TLS_TICKETS_FINE && SSL_version(ssl) == TLS1_3_VERSION;
+    return renews ? TLS_TICKETS_TO_RENEW : answer;
 }
 
 static bool share_tickets(struct tls_server *server, SSL_CTX *context)

@@ -6,9 +6,6 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-/* OpenSSL's answers for a ticket that is to be read. */
-enum { TICKET_UNKNOWN = 0, TICKET_FINE = 1, TICKET_TO_RENEW = 2, TICKET_BROKEN = -1 };
-
 enum { COPIES_MAX = 1000 }; /* of keys that change meanwhile: they do once an hour */
 
 bool tls_tickets_rotate(struct tls_tickets *tickets)
@@ -66,7 +63,7 @@ static int seal(const struct tls_ticket_key *key, unsigned char *name, unsigned 
     memcpy(name, key->name, sizeof key->name);
     bool fine = RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) == 1 &&
                 use_key(key, iv, cipher, mac, true);
-    return fine ? TICKET_FINE : TICKET_BROKEN;
+    return fine ? TLS_TICKETS_FINE : TLS_TICKETS_BROKEN;
 }
 
 int tls_tickets_use(const struct tls_tickets *tickets, unsigned char *name, unsigned char *iv,
@@ -74,17 +71,17 @@ int tls_tickets_use(const struct tls_tickets *tickets, unsigned char *name, unsi
 {
     struct tls_ticket_key keys[TLS_TICKETS_KEPT];
     size_t count = 0;
-    int answer = TICKET_UNKNOWN;
+    int answer = TLS_TICKETS_UNKNOWN;
     if (!copy_keys(tickets, keys, &count)) {
-        return TICKET_UNKNOWN; /* no ticket is made, none is taken: a full handshake */
+        return TLS_TICKETS_UNKNOWN; /* no ticket is made, none is taken: a full handshake */
     }
     if (seals) {
         answer = seal(&keys[0], name, iv, cipher, mac);
     }
-    for (size_t i = 0; !seals && i < count && answer == TICKET_UNKNOWN; i++) {
+    for (size_t i = 0; !seals && i < count && answer == TLS_TICKETS_UNKNOWN; i++) {
         if (CRYPTO_memcmp(name, keys[i].name, sizeof keys[i].name) == 0) {
             bool fine = use_key(&keys[i], iv, cipher, mac, false);
-            answer = !fine ? TICKET_BROKEN : i == 0 ? TICKET_FINE : TICKET_TO_RENEW;
+            answer = !fine ? TLS_TICKETS_BROKEN : i == 0 ? TLS_TICKETS_FINE : TLS_TICKETS_TO_RENEW;
         }
     }
     OPENSSL_cleanse(keys, sizeof keys);

@@ -133,6 +133,24 @@ static void old_keys_are_taken_for_a_while_and_renewed(void **state)
     }
 }
 
+/* A client of TLS 1.3 uses a ticket once (RFC 8446 C.4): one that came with a ticket leaves with another. */
+static void each_resumption_of_1_3_brings_a_new_ticket(void **state)
+{
+    (void)state;
+    struct tls_server *server = server_new(NULL, false);
+    bool reused;
+    SSL_SESSION *session = visit(server, TLS1_3_VERSION, NULL, &reused);
+    for (int i = 0; i < 5; i++) {
+        SSL_SESSION *next = visit(server, TLS1_3_VERSION, session, &reused);
+        assert_true(reused);
+        assert_non_null(next);
+        SSL_SESSION_free(session);
+        session = next;
+    }
+    SSL_SESSION_free(session);
+    tls_server_free(server);
+}
+
 static void a_key_is_taken_until_it_is_forgotten(void **state)
 {
     (void)state;
@@ -227,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(another_server_resumes_the_session),
         TEST(old_keys_are_taken_for_a_while_and_renewed),
+        TEST(each_resumption_of_1_3_brings_a_new_ticket),
         TEST(a_key_is_taken_until_it_is_forgotten),
         TEST(without_keys_there_are_no_tickets),
         TEST(a_ticket_is_of_what_was_asked_for),
