@@ -282,14 +282,17 @@ static bool was_to_end(const struct supervisor *s, const struct member *member, 
 static void worker_ended(struct supervisor *s, struct member *member, int status)
 {
     struct generation *of = member->of;
-    if (!was_to_end(s, member, status)) {
-        atomic_fetch_add(&s->board.head->worker_deaths, 1);
+    bool died = !was_to_end(s, member, status);
+    if (died) {
         log_death(s, member, status);
     }
     if (member->ready && of != NULL && of == s->now) {
         atomic_fetch_sub(&s->board.head->workers, 1);
     }
     board_fold_slot(&s->board, member->slot);
+    if (died) { /* who sees the death finds its sessions gone */
+        atomic_fetch_add(&s->board.head->worker_deaths, 1);
+    }
     if (of != NULL && of == s->now && s->stage == STAGE_SERVING) {
         take_seat_again(s, &s->seats[member->index], member);
     }
