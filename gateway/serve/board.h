@@ -3,7 +3,8 @@
  * memfd, so pages that nobody touches cost nothing.
  *
  * A worker writes its own slot alone. The supervisor gives out slots, and adds a dead worker's counts to
- * `past`. Readers see sums that never go back: board_sum reads again when a slot was folded in between. */
+ * `past`, where the sessions that it still had have ended as `internal`. Readers see sums that never go back:
+ * board_sum reads again when a slot was folded in between. */
 #ifndef SLUICE_SERVE_BOARD_H
 #define SLUICE_SERVE_BOARD_H
 

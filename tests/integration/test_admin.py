@@ -156,6 +156,8 @@ def test_counters_survive_a_worker(served):
     now = one.admin.metrics()
     now.not_before(before)
     assert now.get("sluice_sessions", route="desk") == 8 - victim["sessions"]
+    assert now.get("sluice_sessions_total", route="desk", cause="internal") == victim["sessions"]
+    one.gateway.wait_event("worker_died", pid=victim["pid"], sessions=victim["sessions"])
     assert len(one.admin.sessions()) == 8 - victim["sessions"]
     until(lambda: one.admin.metrics().get("sluice_workers") == 2, "another worker")
     pids = {worker["pid"] for worker in workers_of(one)}
