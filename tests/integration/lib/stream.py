@@ -1,9 +1,12 @@
 """One end of a connection, plain or TLS, that knows how the other end went away."""
 
 import os
+import select
 import socket
 import ssl
 import struct
+import threading
+import time
 
 from lib.env import DEADLINE
 
@@ -12,11 +15,62 @@ RAGGED = "FIN without close_notify"
 RST = "RST"
 
 
+class Turns:
+    """A TLS socket for two threads, one of which reads and one writes: OpenSSL wants them to take turns.
+
+    (A read that finds nothing, beside a write, is else taken for an end of the connection: what a call is told of
+    its error is kept in the connection, and the other thread's call clears it.)
+    """
+
+    def __init__(self, sock):
+        self.of = sock
+        self.turn = threading.Lock()
+        self.timeout = None
+        sock.settimeout(0)
+
+    def __getattr__(self, name):
+        return getattr(self.of, name)
+
+    def settimeout(self, seconds):
+        self.timeout = seconds
+
+    def setblocking(self, blocking):
+        self.timeout = None if blocking else 0
+
+    def _do(self, call, *args):
+        until = None if self.timeout is None else time.monotonic() + self.timeout
+        while True:
+            try:
+                with self.turn:
+                    return call(*args)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as want:
+                if self.timeout == 0:
+                    raise
+                events = select.POLLIN if isinstance(want, ssl.SSLWantReadError) else select.POLLOUT
+            left = None if until is None else max(0.0, until - time.monotonic())
+            waiting = select.poll()
+            waiting.register(self.of.fileno(), events)
+            if not waiting.poll(None if left is None else left * 1000):
+                raise socket.timeout("timed out")
+
+    def recv(self, n):
+        return self._do(self.of.recv, n)
+
+    def send(self, data):
+        return self._do(self.of.send, data)
+
+    def sendall(self, data):
+        with memoryview(data).cast("B") as view:
+            at = 0
+            while at < len(view):
+                at += self.send(view[at:])
+
+
 class Stream:
     def __init__(self, sock):
-        self.sock = sock
         self.tls = isinstance(sock, ssl.SSLSocket)
-        sock.settimeout(DEADLINE)
+        self.sock = Turns(sock) if self.tls else sock
+        self.sock.settimeout(DEADLINE)
         # A second descriptor of the same socket, to act below TLS: half-close, reset, look for the FIN.
         self.raw = socket.socket(fileno=os.dup(sock.fileno()))
         self.raw.settimeout(DEADLINE)
