@@ -37,6 +37,7 @@ class Server:
             if before is None and sock.version() == "TLSv1.2":
                 self.session.last = sock.session
         client = Client(sock)
+        client.names_sessions = False
         for one in (client.sock, client.raw):
             one.settimeout(DEADLINE)
         return client

@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from lib.env import DEADLINE, OUT, SANITIZED, UNDER_VALGRIND
+from lib.env import COUNTED, DEADLINE, SANITIZED, UNDER_VALGRIND
 from lib.gateway import children, run_sluice
 from lib.mounts import mounted
 from lib.target import echo
@@ -17,7 +17,7 @@ from lib.wait import until
 from lib.ws import request
 
 pytestmark = pytest.mark.skipif(
-    SANITIZED or UNDER_VALGRIND or OUT.name == "cov", reason="sanitizers, valgrind and coverage make calls of their own"
+    SANITIZED or UNDER_VALGRIND or COUNTED, reason="sanitizers, valgrind and coverage make calls of their own"
 )
 
 

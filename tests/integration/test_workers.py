@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from lib.env import SANITIZED, UNDER_VALGRIND
+from lib.env import COUNTED, SANITIZED, UNDER_VALGRIND
 from lib.target import echo
 from lib.wait import peer_inode, until
 from lib.gateway import children
@@ -214,6 +214,7 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become anothe
 
 
 @root
+@pytest.mark.skipif(COUNTED, reason="that user cannot write the counts")
 def test_workers_run_as_the_user(start, server, certs, tmp_path):
     """With a key that root alone can read, also for a worker that is started later, and behind a reload."""
     env = {"ASAN_OPTIONS": "detect_leaks=0"} if SANITIZED else {}  # which has to trace the process

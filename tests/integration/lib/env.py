@@ -9,6 +9,7 @@ SLUICE = OUT / "sluice"
 
 UNDER_VALGRIND = os.environ.get("SLUICE_UNDER_VALGRIND") == "1"
 SANITIZED = OUT.name in ("asan", "tsan")
+COUNTED = OUT.name == "cov"  # lines and branches, into files that only who built them may write
 
 # Timeouts in configurations are multiplied by this, so that a slow build has as much room as a fast one.
 SCALE = float(os.environ.get("SLUICE_SCALE", 0)) or (10 if UNDER_VALGRIND else 3 if SANITIZED else 1)
