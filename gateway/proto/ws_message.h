@@ -36,23 +36,27 @@ struct ws_step {
 };
 
 struct ws_message {
-    uint64_t frame_left;  /* payload bytes of the current frame that have not come */
+    union {
+        uint8_t header[WS_HEADER_MAX]; /* between frames: what has come of the next one's */
+        struct {
+            uint64_t frame_left; /* within a frame: payload bytes that have not come */
+            uint8_t mask[4];
+        };
+    };
     uint64_t message_len; /* of the current message, with all of the current frame */
     uint64_t message_max; /* UINT64_MAX: no limit */
     uint8_t *control;     /* a control frame's payload that came in part; NULL: none */
-    uint8_t mask[4];
-    uint8_t phase; /* of the mask */
     uint8_t header_have;
-    uint8_t header[WS_HEADER_MAX];
+    uint8_t phase;       /* of the mask */
     uint8_t opcode;      /* of the current frame */
     uint8_t control_len; /* of the current control frame, whole */
-    bool in_frame;
-    bool fin;
-    bool in_message; /* a fragmented message is under way */
-    bool text;       /* the current message is */
-    bool takes_text;
-    bool takes_binary;
     struct utf8 utf8;
+    bool in_frame : 1;
+    bool fin : 1;
+    bool in_message : 1; /* a fragmented message is under way */
+    bool text : 1;       /* the current message is */
+    bool takes_text : 1;
+    bool takes_binary : 1;
 };
 
 void ws_message_init(struct ws_message *m, bool takes_text, bool takes_binary, uint64_t message_max);

@@ -116,12 +116,14 @@ void session_begin(struct session *s)
 void session_close_side(struct session *s, struct session_side *side, bool reset)
 {
     if (side->io != NULL) {
+        struct sock_facts facts = {0};
         if (s->place == PLACE_SESSION) {
-            side->facts = slow_tcp(side);
+            facts = slow_tcp(side);
         }
         loop_forget_closing(s->relay->net.loop, &side->watch);
         side->io->ops->close(side->io, reset);
         side->io = NULL;
+        side->facts = facts; /* where the watch was */
     }
 }
 

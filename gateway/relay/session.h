@@ -40,16 +40,16 @@ enum { SESSION_ID_MAX = 17 }; /* an id's text, with its NUL */
 /* One end of the session. */
 struct session_side {
     struct transport *io; /* NULL: none yet, or no more */
-    struct loop_watch watch;
-    uint8_t ready; /* LOOP_* bits of the event being handled */
-    uint8_t wants; /* LOOP_* bits that a TLS handshake waits for */
-    bool over;     /* nothing more will be read: its end or its failure was seen */
-    bool hung_up;  /* its end was announced while it was not being read */
-    bool reset;    /* a write has told so, and with that the kernel has forgotten it: a read will say EOF */
     union {
-        uint32_t mark;           /* how much its system had taken, when session.marked */
+        struct loop_watch watch; /* with `io` */
         struct sock_facts facts; /* once a session's connection is closed: the last of it */
     };
+    uint32_t mark;    /* how much its system had taken, when session.marked */
+    uint8_t ready;    /* LOOP_* bits of the event being handled */
+    uint8_t wants;    /* LOOP_* bits that a TLS handshake waits for */
+    bool over : 1;    /* nothing more will be read: its end or its failure was seen */
+    bool hung_up : 1; /* its end was announced while it was not being read */
+    bool reset : 1; /* a write has told so, and with that the kernel has forgotten it: a read will say EOF */
 };
 
 /* One direction. `kept`, and behind it `pipe`, is what the sink would not take: while there is any, the
@@ -117,21 +117,22 @@ struct session {
 
     enum session_state state : 8;
     enum cause cause : 8; /* from CLOSING on, where has_cause */
-    bool has_cause;       /* false in CLOSING: a refusal or the end of a files connection */
     enum session_place place : 8;
-    bool client_counted;  /* among its client's */
-    uint8_t target_at;    /* of the route's targets: the one dialed last */
-    bool at_target;       /* it counts in relay->targets */
-    bool marked;          /* each side's mark was taken for the deadline in force */
-    bool handshake_waits; /* for its share of a turn */
-    bool upgraded;        /* the 101 was sent */
-    bool close_seen;      /* the client's Close came: what follows is not read as frames */
-    bool close_pending;   /* our Close is to be sent once what stands before it is */
-    bool ping_pending;
-    bool ping_awaited; /* the newest ping was not answered yet */
-    bool ping_known;
-    struct sock_peer peer; /* the client, whoever it came through */
+    uint8_t target_at;        /* of the route's targets: the one dialed last */
+    bool has_cause : 1;       /* false in CLOSING: a refusal or the end of a files connection */
+    bool client_counted : 1;  /* among its client's */
+    bool at_target : 1;       /* it counts in relay->targets */
+    bool marked : 1;          /* each side's mark was taken for the deadline in force */
+    bool handshake_waits : 1; /* for its share of a turn */
+    bool upgraded : 1;        /* the 101 was sent */
+    bool close_seen : 1;      /* the client's Close came: what follows is not read as frames */
+    bool close_pending : 1;   /* our Close is to be sent once what stands before it is */
+    bool ping_pending : 1;
+    bool ping_awaited : 1; /* the newest ping was not answered yet */
+    bool ping_known : 1;
     uint16_t close_code;
+    struct sock_peer peer; /* the client, whoever it came through */
+    uint32_t taken_mark;   /* how much the client's system had taken when pinged */
     const char *close_phrase;
     struct buf pongs; /* frames that answer pings, until they can be sent */
 
@@ -141,11 +142,11 @@ struct session {
     uint64_t heard_ms;    /* the client's last byte */
     uint64_t payload_ms;  /* the last payload, either way */
     uint64_t pinged_ms;   /* our ping that waits for any byte; 0: none */
-    uint32_t taken_mark;  /* how much the client's system had taken when pinged */
     uint32_t ping_at_ms;  /* our newest ping's; slow.c has these */
     uint32_t ping_ms;     /* the last round trip, where ping_known */
     uint32_t ping_max_ms; /* and the longest */
 };
+_Static_assert(sizeof(struct session) <= 424, "an idle session takes half a KiB with what it points to");
 
 /* ---- session.c: the lifecycle. */
 const char *session_state_name(enum session_state state);
