@@ -77,10 +77,11 @@ void sock_keep_alive(int fd, uint64_t quiet_ms, uint64_t answer_ms)
     int probes = PROBES;
     int quiet_s = whole_seconds(quiet_ms, MOST_S);
     int pause_s = whole_seconds(answer_ms / PROBES, MOST_S);
-    if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &quiet_s, sizeof quiet_s) == 0) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &pause_s, sizeof pause_s);
+    /* The time to be quiet last: only set behind SO_KEEPALIVE it counts what was quiet already. */
+    if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &pause_s, sizeof pause_s) == 0) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
         (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &quiet_s, sizeof quiet_s);
     }
 }
 

@@ -53,6 +53,7 @@ struct tls_pipe {
     struct buf inbox;  /* ciphertext that came and is not yet decrypted */
     struct buf outbox; /* ciphertext that the kernel did not take */
     int fd;            /* borrowed */
+    bool more;         /* what is to go is not all: the kernel may wait for the rest */
     int send_err;      /* an errno: nothing can be sent any more; what came before can still be read */
 };
 

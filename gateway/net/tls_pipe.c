@@ -29,7 +29,8 @@ static bool send_collected(struct tls_pipe *pipe)
     size_t sent = 0;
     shared->write_end = 0;
     if (len > 0 && buf_len(&pipe->outbox) == 0 && pipe->send_err == 0) {
-        struct io_result result = transport_send(pipe->fd, shared->write, len);
+        struct io_result result = pipe->more ? transport_send_more(pipe->fd, shared->write, len)
+                                             : transport_send(pipe->fd, shared->write, len);
         sent = result.n;
         pipe->send_err = result.status == IO_FAIL ? result.err : 0;
     }

@@ -92,6 +92,13 @@ static struct io_result fail_ssl(struct tls_transport *tls)
     return no_memory ? fail_errno(tls, ENOMEM) : fail(tls, fault, 0);
 }
 
+/* Sends what OpenSSL wrote; where `more` follows at once, the kernel may wait for it. False: no memory. */
+static bool settle(struct tls_transport *tls, bool more)
+{
+    tls->pipe.more = more;
+    return tls_pipe_settle(&tls->pipe, is_live(tls));
+}
+
 /* ---- Handshake. */
 
 /* close_notify. By the pipe it is taken at once; a socket may be full. */
@@ -151,10 +158,11 @@ static struct io_result handshake_step(struct tls_transport *tls)
         tls->stage = STAGE_HANDSHAKING;
     } else {
         struct io_result failed = fail_ssl(tls);
-        (void)tls_pipe_settle(&tls->pipe, is_live(tls)); /* the alert; the connection is lost either way */
+        (void)settle(tls, false); /* the alert; the connection is lost either way */
         return failed;
     }
-    if (!tls_pipe_settle(&tls->pipe, is_live(tls))) {
+    /* A ticket can wait for the first answer; in TLS 1.2 the peer waits for the end of the handshake. */
+    if (!settle(tls, rc == 1 && SSL_is_server(tls->ssl) && SSL_version(tls->ssl) == TLS1_3_VERSION)) {
         return fail_errno(tls, ENOMEM);
     }
     struct io_result flushed = tls_flush(&tls->transport);
@@ -223,7 +231,7 @@ static size_t decrypt_and_answer(struct tls_transport *tls, void *to, size_t cap
 {
     size_t before = buf_len(&tls->pipe.outbox);
     size_t n = decrypt(tls, to, cap);
-    if (!tls_pipe_settle(&tls->pipe, is_live(tls))) {
+    if (!settle(tls, false)) {
         (void)fail_errno(tls, ENOMEM);
         return n;
     }
@@ -296,7 +304,18 @@ static bool may_send(const struct tls_transport *tls, struct io_result *why_not)
     return tls->stage != STAGE_FAILED && tls->sending == SENDING_OPEN;
 }
 
-static struct io_result tls_write(struct transport *t, const void *from, size_t len)
+/* Our direction ends: close_notify, which tls_pipe_settle is to send. */
+static void end_sending(struct tls_transport *tls)
+{
+    tls->sending = SENDING_NOTIFIED;
+    if (tls->stage == STAGE_OPEN || tls->stage == STAGE_ENDED) {
+        notify(tls);
+        (void)SSL_free_buffers(
+            tls->ssl); /* this write released none, and a drain ends all sessions at once */
+    }
+}
+
+static struct io_result write_and(struct transport *t, const void *from, size_t len, bool ends)
 {
     struct tls_transport *tls = tls_of(t);
     assert(len > 0 && tls->stage != STAGE_CALLING && tls->stage != STAGE_HANDSHAKING);
@@ -313,16 +332,29 @@ static struct io_result tls_write(struct transport *t, const void *from, size_t 
     bool taken = SSL_write_ex(tls->ssl, from, len, &n) == 1;
     if (!taken) {
         result = fail_ssl(tls);
-        (void)tls_pipe_settle(&tls->pipe, is_live(tls));
+        (void)settle(tls, false);
         return result;
     }
-    if (!tls_pipe_settle(&tls->pipe, is_live(tls))) {
+    if (ends) {
+        end_sending(tls);
+    }
+    if (!settle(tls, ends)) { /* FIN follows */
         return fail_errno(tls, ENOMEM);
     }
     if (tls->pipe.send_err != 0) {
         return tls_flush(t);
     }
     return answer(IO_OK, n);
+}
+
+static struct io_result tls_write(struct transport *t, const void *from, size_t len)
+{
+    return write_and(t, from, len, false);
+}
+
+static struct io_result tls_write_last(struct transport *t, const void *from, size_t len)
+{
+    return write_and(t, from, len, true);
 }
 
 /* ---- The same where the kernel encrypts. */
@@ -364,14 +396,9 @@ static struct io_result tls_shutdown(struct transport *t)
         if (before.status != IO_OK) {
             return before;
         }
-        tls->sending = SENDING_NOTIFIED;
-        if (tls->stage == STAGE_OPEN || tls->stage == STAGE_ENDED) {
-            notify(tls);
-            (void)SSL_free_buffers(
-                tls->ssl); /* this write released none, and a drain ends all sessions at once */
-            if (!tls_pipe_settle(&tls->pipe, is_live(tls))) {
-                return fail_errno(tls, ENOMEM);
-            }
+        end_sending(tls);
+        if (!settle(tls, false)) {
+            return fail_errno(tls, ENOMEM);
         }
     }
     struct io_result flushed = tls_flush(t);
@@ -410,6 +437,7 @@ static const struct transport_ops tls_ops = {
     .handshake = tls_handshake,
     .read = tls_read,
     .write = tls_write,
+    .write_last = tls_write_last,
     .flush = tls_flush,
     .shutdown = tls_shutdown,
     .pending = tls_pending,
@@ -422,6 +450,7 @@ static const struct transport_ops tls_kernel_ops = {
     .handshake = tls_handshake,
     .read = tls_read,
     .write = kernel_write,
+    .write_last = kernel_write,
     .flush = tls_flush,
     .shutdown = tls_shutdown,
     .pending = tls_pending,

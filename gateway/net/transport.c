@@ -107,7 +107,7 @@ static struct io_result plain_read_pipe(struct transport *t, struct splice_pipe 
     return plain_noted(t, splice_from(pipe, t->fd, cap));
 }
 
-static struct io_result plain_write_head(struct transport *t, const void *from, size_t len)
+static struct io_result plain_write_more(struct transport *t, const void *from, size_t len)
 {
     return plain_noted(t, transport_send_more(t->fd, from, len));
 }
@@ -146,13 +146,14 @@ static const struct transport_ops plain_ops = {
     .handshake = plain_handshake,
     .read = plain_read,
     .write = plain_write,
+    .write_last = plain_write_more,
     .flush = plain_handshake, /* nothing is ever left over */
     .shutdown = plain_shutdown,
     .pending = plain_none,
     .unsent = plain_none,
     .close = plain_close,
     .read_pipe = plain_read_pipe,
-    .write_head = plain_write_head,
+    .write_head = plain_write_more,
     .write_pipe = plain_write_pipe,
     .fault = plain_fault,
 };

@@ -23,6 +23,9 @@ struct transport_ops {
     struct io_result (*read)(struct transport *t, void *to, size_t cap);
     /* IO_OK with 0 < n <= len taken, IO_WANT_WRITE with nothing taken, or IO_FAIL. `len` > 0. */
     struct io_result (*write)(struct transport *t, const void *from, size_t len);
+    /* As write, of the last bytes there are: shutdown is to follow at once, and what it sends may go with
+     * them. */
+    struct io_result (*write_last)(struct transport *t, const void *from, size_t len);
     /* Sends what an earlier write left. IO_OK when nothing is left. */
     struct io_result (*flush)(struct transport *t);
     /* Ends our direction: close_notify on TLS, then FIN. Call with nothing unsent. IO_WANT_WRITE: call again.

@@ -11,7 +11,9 @@ static enum flow_status send_control(
         memcpy(frame + WS_SERVER_HEADER_MAX, payload, n);
     }
     size_t header = ws_frame_write_before(frame + WS_SERVER_HEADER_MAX, opcode, n);
-    return flow_write(&s->client, &s->down, frame + WS_SERVER_HEADER_MAX - header, header + n);
+    const uint8_t *bytes = frame + WS_SERVER_HEADER_MAX - header;
+    return opcode == WS_CLOSE ? flow_write_last(&s->client, &s->down, bytes, header + n)
+                              : flow_write(&s->client, &s->down, bytes, header + n);
 }
 
 enum flow_status down_control(struct session *s)

@@ -62,10 +62,10 @@ static enum flow_status broken(struct session_side *sink, const struct io_result
     return FLOW_BROKEN;
 }
 
-enum flow_status flow_write(struct session_side *sink, struct session_flow *flow, const void *data, size_t n)
+/* What a write of `bytes` came to. */
+static enum flow_status written(struct session_side *sink, struct session_flow *flow, const uint8_t *bytes,
+    size_t n, struct io_result result)
 {
-    const uint8_t *bytes = data;
-    struct io_result result = sink->io->ops->write(sink->io, bytes, n);
     if (result.status != IO_OK && result.status != IO_WANT_WRITE) {
         return broken(sink, &result);
     }
@@ -78,6 +78,17 @@ enum flow_status flow_write(struct session_side *sink, struct session_flow *flow
     }
     read_less(flow);
     return FLOW_BLOCKED;
+}
+
+enum flow_status flow_write(struct session_side *sink, struct session_flow *flow, const void *data, size_t n)
+{
+    return written(sink, flow, data, n, sink->io->ops->write(sink->io, data, n));
+}
+
+enum flow_status flow_write_last(
+    struct session_side *sink, struct session_flow *flow, const void *data, size_t n)
+{
+    return written(sink, flow, data, n, sink->io->ops->write_last(sink->io, data, n));
 }
 
 static void give_pipe(struct session_flow *flow)

@@ -21,6 +21,17 @@ static bool passed(uint64_t since_ms, uint64_t span_ms, uint64_t now_ms)
     return span_ms != DURATION_OFF && now_ms - since_ms >= span_ms;
 }
 
+void liveness_ask_target(struct session *s)
+{
+    const struct route_timeouts *timeouts = s->route != NULL ? &s->route->timeouts : NULL;
+    if (s->state != SESSION_RELAY || s->target_asked || timeouts->pong_ms == DURATION_OFF ||
+        !passed(s->begun_ms, timeouts->ping_ms, s->relay->now_ms)) {
+        return;
+    }
+    s->target_asked = true;
+    sock_keep_alive(s->target.io->fd, timeouts->ping_ms, timeouts->pong_ms);
+}
+
 /* Changes as a side's system takes bytes: the low half of their number. On a unix socket nothing is
  * acknowledged: there it is what has left the queue. */
 static uint32_t taken(const struct session_side *side, const struct session_flow *flow)

@@ -306,6 +306,7 @@ static void timer_fired(struct wheel_timer *timer, uint64_t now_ms)
 {
     struct session *s = CONTAINER_OF(timer, struct session, timer);
     s->relay->now_ms = now_ms;
+    liveness_ask_target(s);
     if (session_next_due_ms(s) <= now_ms) {
         liveness_expired(s);
     }

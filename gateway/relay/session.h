@@ -130,6 +130,7 @@ struct session {
     bool ping_pending : 1;
     bool ping_awaited : 1; /* the newest ping was not answered yet */
     bool ping_known : 1;
+    bool target_asked : 1; /* the system asks the target whether it lives */
     uint16_t close_code;
     struct sock_peer peer; /* the client, whoever it came through */
     uint32_t taken_mark;   /* how much the client's system had taken when pinged */
@@ -257,6 +258,9 @@ enum flow_status {
 /* Only while nothing is kept or unsent. */
 enum flow_status flow_write(struct session_side *sink, struct session_flow *flow, const void *data, size_t n)
     __attribute__((warn_unused_result));
+/* The same, where the sink is told of the flow's end as soon as all was taken. */
+enum flow_status flow_write_last(struct session_side *sink, struct session_flow *flow, const void *data,
+    size_t n) __attribute__((warn_unused_result));
 enum flow_status flow_flush(struct session_side *sink, struct session_flow *flow)
     __attribute__((warn_unused_result));
 /* A message that the pipe holds, with its header before it; the pipe is the flow's from now on. */
@@ -312,6 +316,9 @@ void closing_target_write(struct session *s, enum flow_status status);
 
 /* ---- liveness.c: what happens when a deadline is up. */
 void liveness_expired(struct session *s);
+/* No frame asks a target whether it lives: the system does, at the pace at which clients are asked. It is
+ * told to when the session's first timer fires, which is soon enough and spares short sessions the calls. */
+void liveness_ask_target(struct session *s);
 /* A byte came from the client. */
 void liveness_heard(struct session *s);
 /* Whether a side that has bytes waiting, here or in the kernel, has taken some since this was asked last (or

@@ -111,18 +111,8 @@ static bool reach_later(struct session *s)
     return true;
 }
 
-/* No frame asks a target whether it lives: the system does, at the pace at which clients are asked. */
-static void keep_alive(const struct session *s, const struct transport *io)
-{
-    const struct route_timeouts *timeouts = &s->route->timeouts;
-    if (timeouts->ping_ms != DURATION_OFF && timeouts->pong_ms != DURATION_OFF) {
-        sock_keep_alive(io->fd, timeouts->ping_ms, timeouts->pong_ms);
-    }
-}
-
 static void connected(struct session *s, struct transport *io)
 {
-    keep_alive(s, io);
     tally_observe(&session_row(s)->connect, tally_connect_bounds_ms,
         (s->relay->now_ms - s->request->dialed_ms) * US_PER_MS);
     uint32_t failures = targets_reached(targets_of(s), s->target_at);

@@ -255,9 +255,9 @@ static struct io_result script_write_pipe(struct transport *t, struct splice_pip
 }
 
 #define SCRIPT_OPS                                                                                           \
-    .handshake = script_handshake, .read = script_read, .write = script_write, .flush = script_flush,        \
-    .shutdown = script_shutdown, .pending = script_pending, .unsent = script_unsent, .close = script_close,  \
-    .fault = script_fault
+    .handshake = script_handshake, .read = script_read, .write = script_write, .write_last = script_write,   \
+    .flush = script_flush, .shutdown = script_shutdown, .pending = script_pending, .unsent = script_unsent,  \
+    .close = script_close, .fault = script_fault
 
 static const struct transport_ops script_ops = {
     SCRIPT_OPS, .read_pipe = script_read_pipe, .write_head = script_write, .write_pipe = script_write_pipe};

@@ -168,6 +168,7 @@ static const struct transport_ops end_ops = {
     .handshake = end_done,
     .read = end_read,
     .write = end_write,
+    .write_last = end_write,
     .flush = end_done,
     .shutdown = end_shutdown,
     .pending = end_none,

@@ -239,6 +239,45 @@ static void begin_over_tcp(const int fds[2])
     bench_run(&b);
 }
 
+static bool is_asked_whether_it_lives(int fd)
+{
+    int on = -1;
+    socklen_t len = sizeof on;
+    assert_int_equal(0, getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len));
+    return on != 0;
+}
+
+/* The target's system is asked at the pace of pings, and not before the first could be due. */
+static void test_target_is_asked(void **state)
+{
+    (void)state;
+    for (int ping = 0; ping <= 1; ping++) {
+        int fds[2];
+        connect_pair(fds);
+        bench_init(&b, ping ? "" : "    timeouts: {ping: off}\n", "");
+        pair_init(&b, &p, &script_easy, &script_easy);
+        p.target.fd = fds[0];
+        say_upgrade(&p.client, "/", "");
+        bench_accept(&b, &p);
+        bench_run(&b);
+        assert_false(is_asked_whether_it_lives(fds[0]));
+        for (int i = 0; i < 3; i++) {
+            bench_pass(&b, 10 * 1000);
+            say_frame(
+                &p.client, true, WS_BINARY, "lively", 6); /* no ping is due, and it is asked all the same */
+            bench_run(&b);
+        }
+        assert_int_equal(ping != 0, is_asked_whether_it_lives(fds[0]));
+        assert_controls("");
+        say_close(&p.client, 1000, "");
+        bench_run(&b);
+        bench_assert_cause(&b, CAUSE_CLIENT_CLOSE);
+        end();
+        close(fds[0]);
+        close(fds[1]);
+    }
+}
+
 /* As long as the client's system takes what stands before the ping, the client is slow and not dead. */
 static void test_slow_client_lives(void **state)
 {
@@ -453,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_ping_and_any_byte),
         cmocka_unit_test(test_no_ping),
         cmocka_unit_test(test_stalled_target_is_not_the_clients_fault),
+        cmocka_unit_test(test_target_is_asked),
         cmocka_unit_test(test_slow_client_lives),
         cmocka_unit_test(test_client_that_took_the_ping),
         cmocka_unit_test(test_idle),
