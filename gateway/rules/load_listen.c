@@ -109,6 +109,56 @@ static void load_listen_address(
     }
 }
 
+/* Three octal digits, or four with a 0 before them. */
+static bool read_mode(struct slice text, uint32_t *mode)
+{
+    bool fine = text.len == 3 || (text.len == 4 && text.p[0] == '0');
+    *mode = 0;
+    for (size_t i = 0; fine && i < text.len; i++) {
+        fine = text.p[i] >= '0' && text.p[i] <= '7';
+        *mode = *mode << 3 | (uint32_t)(text.p[i] - '0');
+    }
+    return fine;
+}
+
+static void load_mode(
+    struct loader *l, const struct tree_node *value, const struct key_spec *spec, void *into)
+{
+    const uint32_t writers = 0222;
+    struct slice text;
+    char shown[YAML_TREE_SHOWN_MAX];
+    uint32_t mode;
+    if (!load_text(l, value, &text)) {
+        return;
+    }
+    yaml_tree_show(text, shown);
+    if (!read_mode(text, &mode)) {
+        LOAD_FAULT(l, value->at, "\"%s\" is no mode of a file: write mode: \"0660\"", shown);
+    } else if ((mode & writers) == 0) {
+        LOAD_FAULT(l, value->at,
+            "\"%s\" lets nobody connect, which takes permission to write: write mode: \"0660\"", shown);
+    } else {
+        memcpy((char *)into + spec->offset, &mode, sizeof mode);
+    }
+}
+
+/* Told by the text: an address that is wrong has its own fault. */
+static void check_mode(struct loader *l, const struct tree_node *map)
+{
+    const struct tree_node *mode = yaml_tree_find(map, SLICE("mode"));
+    const struct tree_node *address = yaml_tree_find(map, SLICE("address"));
+    if (mode == NULL || address == NULL || address->kind != TREE_SCALAR ||
+        slice_starts(address->text, SLICE("unix:"))) {
+        return;
+    }
+    size_t entered = load_enter(l, "mode");
+    LOAD_FAULT(l, mode->key_at, "%s: leave it out",
+        slice_starts(address->text, SLICE("fd:"))
+            ? "is the service manager's to set (SocketMode=)"
+            : "is for the file of a unix socket, and this address has none");
+    load_leave(l, entered);
+}
+
 /* ---- Who stands in front of it */
 
 static void load_proxy_protocol(
@@ -164,6 +214,7 @@ const struct key_spec load_listen_keys[] = {
         .load = load_listen_address,
         .offset = offsetof(struct listen_rule, address),
         .missing = "address: HOST:PORT, [V6]:PORT, :PORT, unix:/path or fd:NAME"},
+    {.name = "mode", .load = load_mode, .offset = offsetof(struct listen_rule, mode)},
     {.name = "tls", .load = load_tls, .offset = offsetof(struct listen_rule, tls), .keys = tls_keys},
     {.name = "proxy_protocol", .load = load_proxy_protocol, .words = proxy_protocols},
     {.name = "trusted_proxies",
@@ -190,6 +241,7 @@ void load_listen_item(struct loader *l, const struct tree_node *item, const stru
     load_map(l, item, spec->keys, listen);
     if (item->kind == TREE_MAP) {
         check_trust(l, item, listen);
+        check_mode(l, item);
     }
 }
 

@@ -61,6 +61,7 @@ struct listen_rule {
     struct ip_net *trusted_proxies;    /* whose PROXY header and X-Forwarded-For count */
     size_t trusted_proxy_count;
     bool trusts_unix; /* `unix:` in trusted_proxies: who connects through a unix socket */
+    uint32_t mode;    /* of a unix socket's file; 0: by the umask */
 };
 
 /* `host`: exact, or "*.example.com" for every name below it (not example.com itself). Lower case. */

@@ -107,6 +107,7 @@ static bool open_sockets(struct generation *g, struct sockets *sockets, struct g
             .address = rule != NULL ? &rule->address : &rules->admin.address,
             .fd_name = rule != NULL ? rule->fd_name : NULL,
             .workers = rule != NULL ? g->workers : 1,
+            .mode = rule != NULL ? rule->mode : 0,
         };
         wish.nth = wish.fd_name == NULL ? count_alike(rules, wish.address, i) : 0;
         g->entries[i] = sockets_use(sockets, wish, why);
@@ -211,7 +212,8 @@ void generation_commit(struct generation *generation)
 {
     generation->committed = true;
     for (size_t i = 0; i < generation->entry_count; i++) {
-        sockets_commit(generation->entries[i]);
+        bool is_listener = i < generation->rules->listen_count;
+        sockets_commit(generation->entries[i], is_listener ? generation->rules->listens[i].mode : 0);
     }
 }
 

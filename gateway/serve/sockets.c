@@ -1,10 +1,12 @@
 #include "serve/sockets.h"
 #include "base/text.h"
 #include "net/sock.h"
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void sockets_init(struct sockets *sockets, struct handed handed)
@@ -96,10 +98,24 @@ static bool add_fd(struct socket_entry *entry, int fd)
     return true;
 }
 
+/* By the umask, so that the file never has another mode. */
+static int listen_with_mode(const struct sockets *sockets, const struct socket_entry *entry,
+    char bound[ENDPOINT_TEXT_MAX], char said[SOCK_TEXT_MAX])
+{
+    enum sock_sharing sharing = sharing_of(sockets, &entry->endpoint);
+    if (entry->mode == 0) {
+        return sock_listen(&entry->endpoint, sharing, bound, said);
+    }
+    mode_t usual = umask(0777 & ~(mode_t)entry->mode);
+    int fd = sock_listen(&entry->endpoint, sharing, bound, said);
+    (void)umask(usual);
+    return fd;
+}
+
 static bool open_address(const struct sockets *sockets, struct socket_entry *entry, char why[SOCKETS_WHY_MAX])
 {
     char said[SOCK_TEXT_MAX], bound[ENDPOINT_TEXT_MAX];
-    int fd = sock_listen(&entry->endpoint, sharing_of(sockets, &entry->endpoint), bound, said);
+    int fd = listen_with_mode(sockets, entry, bound, said);
     if (fd < 0) {
         (void)snprintf(why, SOCKETS_WHY_MAX, "cannot listen on %s: %s", entry->address, said);
         return false;
@@ -165,6 +181,7 @@ static struct socket_entry *entry_new(
     entry->handed = wish->fd_name != NULL;
     if (!entry->handed) {
         entry->endpoint = *wish->address;
+        entry->mode = wish->mode;
         entry->per_worker = wish->address->kind == ENDPOINT_INET;
     }
     list_init(&entry->link);
@@ -230,9 +247,13 @@ bool sockets_begin(struct socket_entry *entry, char why[SOCKETS_WHY_MAX])
     return true;
 }
 
-void sockets_commit(struct socket_entry *entry)
+void sockets_commit(struct socket_entry *entry, uint32_t mode)
 {
     entry->served = entry->count;
+    if (mode != 0 && mode != entry->mode &&
+        fchmodat(AT_FDCWD, entry->endpoint.path, (mode_t)mode, AT_SYMLINK_NOFOLLOW) == 0) {
+        entry->mode = mode; /* if not, somebody has taken the file away */
+    }
 }
 
 void sockets_leave(struct socket_entry *entry)

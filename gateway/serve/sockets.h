@@ -27,6 +27,7 @@ struct socket_entry {
     size_t begun;   /* of them, from the front: those that have a queue */
     size_t served;  /* and those that workers have been given for good: sockets_commit */
     unsigned users; /* configurations that listen here */
+    uint32_t mode;  /* of a unix socket's file; 0: by the umask */
 };
 
 struct sockets {
@@ -49,6 +50,7 @@ struct sockets_wish {
     const char *fd_name;            /* NULL: an address */
     unsigned nth;                   /* of those at port 0 of one host, which are each another */
     size_t workers;
+    uint32_t mode; /* of a unix socket's file, from its first moment on; 0: by the umask */
 };
 
 /* The entry of an address or of a handed socket, opened where there is none yet, with a socket for each
@@ -60,8 +62,8 @@ struct socket_entry *sockets_use(struct sockets *sockets, struct sockets_wish wi
 /* Gives every socket of the entry its queue. False: `why` says. */
 bool sockets_begin(struct socket_entry *entry, char why[SOCKETS_WHY_MAX]) __attribute__((warn_unused_result));
 
-/* All of its sockets are served from now on. */
-void sockets_commit(struct socket_entry *entry);
+/* All of its sockets are served from now on, and a unix socket's file has this mode (0: the one it has). */
+void sockets_commit(struct socket_entry *entry, uint32_t mode);
 
 /* One user fewer. Without users the address is given up; sockets that were not committed are closed in any
  * case. */

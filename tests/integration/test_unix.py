@@ -1,6 +1,9 @@
 """Unix sockets on both sides."""
 
+import signal
 import socket
+import stat
+import textwrap
 
 from lib.checks import logged_end, refusal_logged, refused
 from lib.stream import FIN
@@ -57,6 +60,32 @@ def test_a_stale_socket_file_is_replaced(start, target, tmp_path):
     stale.close()  # nobody listens, the file stays
     gateway = unix_gateway(start, tmp_path / "s", target().url)
     gateway.connect().upgrade()
+
+
+def test_the_file_has_its_mode(start, target, tmp_path):
+    """Whatever the umask is, from its first moment on; a reload gives it another."""
+    path = tmp_path / "s"
+    url = target().serve(echo).url
+    yaml = """
+        listen: {{address: "unix:{path}", mode: "{mode}"}}
+        routes: {{target: "{url}"}}
+        """
+
+    def mode():
+        return stat.S_IMODE(path.stat().st_mode)
+
+    gateway = start(yaml.format(path=path, mode="0620", url=url))
+    assert mode() == 0o620
+    client = gateway.connect().upgrade()
+    gateway.reload(textwrap.dedent(yaml.format(path=path, mode="666", url=url)))
+    gateway.wait_event("reloaded")
+    assert mode() == 0o666
+    gateway.write(textwrap.dedent(yaml.format(path=path, mode="0600", url="tcp://127.0.0.1:1")) + "  log: x")
+    gateway.signal(signal.SIGHUP)
+    gateway.wait_event("reload_failed")
+    assert mode() == 0o666, "a reload that fails changes nothing"
+    client.send_binary(b"hello")
+    assert client.take_payload(5) == b"hello"
 
 
 def test_from_an_address_is_no_unix_client(start, target, tmp_path):

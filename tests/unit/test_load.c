@@ -134,6 +134,7 @@ static const char every_key[] =
     "    proxy_protocol: require\n"
     "    trusted_proxies: [10.0.0.0/8, 'unix:', 192.0.2.7]\n"
     "  - address: unix:run/sluice.sock\n"
+    "    mode: 0660\n"
     "  - address: fd:sluice.socket\n"
     "    proxy_protocol: off\n"
     "    trusted_proxies: 'unix:'\n"
@@ -236,6 +237,7 @@ static void who_stands_in_front_goes_to_its_place(void **state)
     struct rules *rules = load(every_key);
     const struct listen_rule *listen = &rules->listens[0];
     assert_true(listen->proxy_protocol);
+    assert_int_equal(listen->mode, 0); /* by the umask */
     assert_int_equal(listen->trusted_proxy_count, 2);
     assert_int_equal(listen->trusted_proxies[0].prefix, 104);
     assert_int_equal(listen->trusted_proxies[1].prefix, 128);
@@ -244,6 +246,7 @@ static void who_stands_in_front_goes_to_its_place(void **state)
     assert_false(listen->proxy_protocol);
     assert_int_equal(listen->trusted_proxy_count, 0);
     assert_false(listen->trusts_unix);
+    assert_int_equal(listen->mode, 0660);
     listen = &rules->listens[2];
     assert_string_equal(listen->fd_name, "sluice.socket");
     assert_false(listen->proxy_protocol);
@@ -260,7 +263,7 @@ static void several_targets_go_to_their_places(void **state)
     assert_int_equal(route->target_count, 3);
     assert_int_equal(route->targets[1].scheme, TARGET_UNIX);
     assert_string_equal(route->targets[1].address.path, "etc/run/desk");
-    assert_int_equal(route->targets[1].at.line, 28);
+    assert_int_equal(route->targets[1].at.line, 29);
     assert_int_equal(route->targets[2].scheme, TARGET_TCP);
     assert_string_equal(route->targets[2].text, "tcp://desk.internal:5900");
     assert_int_equal(route->balance, BALANCE_LEAST_SESSIONS);
@@ -341,8 +344,8 @@ static void the_rest_of_a_route_goes_to_its_place(void **state)
     assert_false(route->target_tls->verify);
     assert_string_equal(route->target_tls->cert, "etc/me.crt");
     assert_string_equal(route->target_tls->key, "etc/me.key");
-    assert_int_equal(route->target_tls->ca_at.line, 33);
-    assert_int_equal(route->target_tls->key_at.line, 33);
+    assert_int_equal(route->target_tls->ca_at.line, 34);
+    assert_int_equal(route->target_tls->key_at.line, 34);
     assert_int_equal(route->messages, MESSAGES_TEXT);
     assert_int_equal(route->on_unreachable, ON_UNREACHABLE_HTTP);
     assert_int_equal(route->on_client_abort, ON_CLIENT_ABORT_RESET);
@@ -369,7 +372,7 @@ static void the_rest_of_a_route_goes_to_its_place(void **state)
     assert_int_equal(files->index, 1);
     assert_string_equal(files->name, "routes[1]");
     assert_string_equal(files->files, "etc/../www");
-    assert_int_equal(files->files_at.line, 44);
+    assert_int_equal(files->files_at.line, 45);
     assert_null(files->targets);
     assert_int_equal(files->timeouts.connect_ms, 12 * SECOND);
     assert_int_equal(files->timeouts.close_ms, 17 * SECOND);
@@ -449,7 +452,7 @@ static void a_file_with_every_key_has_every_key(void **state)
     assert_non_null(root);
     key_count = 0;
     rules_each_key(look_for, root);
-    assert_int_equal(key_count, 107);
+    assert_int_equal(key_count, 108);
     faults_fini(&faults);
     arena_fini(&arena);
 }

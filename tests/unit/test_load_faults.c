@@ -39,8 +39,8 @@ static const struct load_row rows[] = {
         "f:1:15: listen[1]: has to be a mapping: write {address: unix:/run/s}\n"
         "f:2:10: routes[0]: has to be a mapping: write {target: unix:/x}\n"
         "f:2:19: routes[1]: has to be a mapping: write {target: tcp://127.0.0.1:5900}\n"},
-    {"listen: [[]]\n" R, "f:1:10: listen[0]: has to be a mapping; the keys here are address, tls, "
-                         "proxy_protocol and trusted_proxies\n"},
+    {"listen: [[]]\n" R, "f:1:10: listen[0]: has to be a mapping; the keys here are address, mode, "
+                         "tls, proxy_protocol and trusted_proxies\n"},
     {"listen: [8080, {}]\nroutes: [{}, ~, x]\n",
         "f:1:10: listen[0]: has to be a mapping: write {address: \":8080\"}\n"
         "f:1:16: listen[1].address: is missing: write address: HOST:PORT, [V6]:PORT, :PORT, unix:/path or "
@@ -81,6 +81,15 @@ static const struct load_row rows[] = {
     {R "listen: {address: 8080}\n",
         "f:2:19: listen.address: is a port alone: write \":8080\" for every address, or 127.0.0.1:8080\n"},
     {R "listen: {address: 99999}\n", "f:2:19: listen.address: \"99999\" is no port: a port is 0 to 65535\n"},
+    {R "listen: {address: unix:/run/s, mode: 0888}\n",
+        "f:2:38: listen.mode: \"0888\" is no mode of a file: write mode: \"0660\"\n"},
+    {R "listen: {address: unix:/run/s, mode: 0555}\n",
+        "f:2:38: listen.mode: \"0555\" lets nobody connect, which takes permission to write: write mode: "
+        "\"0660\"\n"},
+    {R "listen: {address: \":80\", mode: 0660}\n",
+        "f:2:26: listen.mode: is for the file of a unix socket, and this address has none: leave it out\n"},
+    {R "listen: {address: fd:web, mode: 0660}\n",
+        "f:2:27: listen.mode: is the service manager's to set (SocketMode=): leave it out\n"},
     {R "listen: {adress: \":80\"}\n", "f:2:10: listen.adress: unknown key (did you mean \"address\"?)\n"},
     {R "listen: {address: \"ws://:80\"}\n",
         "f:2:19: listen.address: \"ws://:80\" has a scheme, which does not belong here: write HOST:PORT\n"},
