@@ -15,16 +15,25 @@ static bool cannot(struct generation_fault *fault, int status, const char *text)
     return false;
 }
 
-static bool bad_file(
-    struct generation_fault *fault, const struct rules *rules, struct place at, const char *why)
+static bool cannot_at(struct generation_fault *fault, const struct rules *rules, struct place at, int status,
+    const char *why)
 {
-    fault->status = EXIT_USAGE;
+    if (rules->file[0] == '\0') {
+        return cannot(fault, status, why);
+    }
+    fault->status = status;
     if (at.line > 0) {
         (void)snprintf(fault->text, sizeof fault->text, "%s:%u:%u: %s", rules->file, at.line, at.column, why);
     } else {
         (void)snprintf(fault->text, sizeof fault->text, "%s: %s", rules->file, why);
     }
     return false;
+}
+
+static bool bad_file(
+    struct generation_fault *fault, const struct rules *rules, struct place at, const char *why)
+{
+    return cannot_at(fault, rules, at, EXIT_USAGE, why);
 }
 
 /* ---- Opening, step by step. */
@@ -44,7 +53,7 @@ static bool open_log(struct generation *g, struct board *board, struct generatio
     char why[LOG_OPEN_WHY_MAX];
     g->log_opened = log_open(&g->log, g->rules, &board->head->log_tat, why);
     if (!g->log_opened) {
-        return cannot(fault, EXIT_CANNOT_RUN, why);
+        return cannot_at(fault, g->rules, g->rules->log_file_at, EXIT_CANNOT_RUN, why);
     }
     if (why[0] != '\0') {
         (void)fprintf(stderr, "sluice: %s\n", why);
@@ -75,9 +84,14 @@ static bool find_sandbox(struct generation *g, struct generation_fault *fault)
     }
     char text[SANDBOX_WHY_MAX + 16];
     (void)snprintf(text, sizeof text, "sandbox: %s", why);
-    (void)bad_file(fault, g->rules, g->rules->sandbox_at, text);
-    fault->status = EXIT_CANNOT_RUN; /* on another machine it may */
-    return false;
+    /* on another machine it may */
+    return cannot_at(fault, g->rules, g->rules->sandbox_at, EXIT_CANNOT_RUN, text);
+}
+
+/* Of the entry at `i`: a listener, or behind them all `admin`. */
+static struct place place_of(const struct rules *rules, size_t i)
+{
+    return i < rules->listen_count ? rules->listens[i].at : rules->admin.at;
 }
 
 /* How many of the listeners in front of `before` ask for a port of the system's at the same host. */
@@ -112,7 +126,7 @@ static bool open_sockets(struct generation *g, struct sockets *sockets, struct g
         wish.nth = wish.fd_name == NULL ? count_alike(rules, wish.address, i) : 0;
         g->entries[i] = sockets_use(sockets, wish, why);
         if (g->entries[i] == NULL) {
-            return cannot(fault, EXIT_CANNOT_RUN, why);
+            return cannot_at(fault, rules, place_of(rules, i), EXIT_CANNOT_RUN, why);
         }
         g->entry_count++;
     }
@@ -202,7 +216,8 @@ bool generation_begin(struct generation *generation, struct generation_fault *fa
     char why[SOCKETS_WHY_MAX];
     for (size_t i = 0; i < generation->entry_count; i++) {
         if (!sockets_begin(generation->entries[i], why)) {
-            return cannot(fault, EXIT_CANNOT_RUN, why);
+            struct place at = place_of(generation->rules, i);
+            return cannot_at(fault, generation->rules, at, EXIT_CANNOT_RUN, why);
         }
     }
     return true;

@@ -318,9 +318,24 @@ def test_address_in_use(config):
         file = config(f'listen: {{address: "{address}"}}\nroutes: {{target: "tcp://127.0.0.1:9"}}\n')
         result = run_sluice("-c", file)
         assert result.returncode == 1
-        assert address in result.stderr and "in use" in result.stderr
+        assert result.stderr.startswith(f"{file}:1:9: cannot listen on {address}: ") and "in use" in result.stderr
         result = run_sluice(address, "127.0.0.1:9")
         assert result.returncode == 1
+        assert result.stderr.startswith(f"sluice: cannot listen on {address}: ")
+        file = config(
+            'listen: {address: "127.0.0.1:0"}\nroutes: {target: "tcp://127.0.0.1:9"}\n'
+            f'admin:\n  address: "{address}"\n'
+        )
+        result = run_sluice("-c", file)
+        assert result.returncode == 1
+        assert result.stderr.startswith(f"{file}:4:12: cannot listen on {address}: ")
+
+
+def test_log_that_cannot_be_written(config):
+    file = config('listen: {address: ":0"}\nroutes: {target: "tcp://127.0.0.1:9"}\nlog: {output: nosuch/log}\n')
+    result = run_sluice("-c", file)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"{file}:3:15: cannot write ")
 
 
 def test_address_of_another_machine(config):

@@ -307,7 +307,7 @@ def test_an_address_that_is_taken(start, server):
         before = len(os.listdir(f"/proc/{gateway.pid}/fd"))
         gateway.write(config(server, listen="127.0.0.1:%d" % taken.getsockname()[1]))
         gateway.signal(signal.SIGHUP)
-        assert "cannot listen on" in gateway.wait_event("reload_failed")["fault"]
+        assert gateway.wait_event("reload_failed")["fault"].startswith(f"{gateway.file}:2:9: cannot listen on ")
         echoes(gateway.connect().upgrade())
         assert len(os.listdir(f"/proc/{gateway.pid}/fd")) == before
 
