@@ -155,7 +155,7 @@ void orders_revoke(struct orders *orders, int fd, const char *name)
     uint64_t sessions = relay_revoke(orders->relay, rules);
     rules_free(orders->newer);
     orders->newer = rules;
-    log_begin(&line, orders->relay->log, LOG_INFO, "revoked");
+    log_begin(&line, orders->relay->log, sessions > 0 ? LOG_INFO : LOG_DEBUG, "revoked");
     log_u64(&line, "sessions", sessions);
     log_end(&line);
 }

@@ -605,12 +605,13 @@ def test_sessions_that_the_new_rules_would_not_admit_end(start, server):
     for client in staying:
         echoes(client)
     until(lambda: sum(int(one["sessions"]) for one in gateway.events("revoked")) == 10, "ten revoked")
+    assert not gateway.events("revoked", sessions=0), "nothing is said where there is nothing to say"
 
 
 def test_a_request_behind_the_revocation_is_judged_by_both(start, server):
     """Its connection was accepted by a worker of the old rules, and waited."""
 
-    def yaml(names, more="reload: {revoke: true}"):
+    def yaml(names, more="reload: {revoke: true}\nlog: {level: debug}"):
         routes = "\n".join(f'  - {{path: /{name}, target: "{server.url}"}}' for name in names)
         return f"workers: 1\nlisten: {{address: 127.0.0.1:0}}\nroutes:\n{routes}\n{more}\n"
 
