@@ -46,15 +46,11 @@ bool log_open(
     return true;
 }
 
-int log_open_again(const struct rules *rules, char why[LOG_OPEN_WHY_MAX])
+int log_open_again(const char *file, char why[LOG_OPEN_WHY_MAX])
 {
-    why[0] = '\0';
-    if (rules->log_output != LOG_OUTPUT_FILE) {
-        return -1;
-    }
-    int fd = log_file_fd(rules->log_file);
+    int fd = log_file_fd(file);
     if (fd < 0) {
-        (void)cannot_write(rules->log_file, errno, why);
+        (void)cannot_write(file, errno, why);
     }
     return fd;
 }

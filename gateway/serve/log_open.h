@@ -13,8 +13,8 @@ enum { LOG_OPEN_WHY_MAX = 512 };
 bool log_open(struct log *log, const struct rules *rules, _Atomic uint64_t *tat_ns,
     char why[LOG_OPEN_WHY_MAX]) __attribute__((warn_unused_result));
 
-/* The log file once more, after it was renamed: a descriptor for log_adopt_fd, here and in other processes
- * (each its own copy). -1 with a `why`: it cannot be opened; -1 with an empty one: the log is no file. */
-int log_open_again(const struct rules *rules, char why[LOG_OPEN_WHY_MAX]) __attribute__((warn_unused_result));
+/* A log file once more, after it was renamed: a descriptor for log_adopt_fd, here and in other processes
+ * (each its own copy). -1: `why` says. */
+int log_open_again(const char *file, char why[LOG_OPEN_WHY_MAX]) __attribute__((warn_unused_result));
 
 #endif

@@ -75,30 +75,37 @@ void supervisor_fail(struct supervisor *s, int status)
 
 /* ---- Signals. */
 
-/* Those of old configurations go with the one in force, if they write where it does. */
-static bool is_logger_of(const struct supervisor *s, const struct member *member, const struct generation *of)
-{
-    return member->of == of || (member->of == NULL && of == s->now);
-}
-
-static void reopen_log_of(struct supervisor *s, struct generation *g)
+static int reopen_file(struct supervisor *s, const char *file)
 {
     char why[LOG_OPEN_WHY_MAX];
-    struct control_message message = {.kind = CONTROL_LOG};
     struct log_line line;
-    int fd = log_open_again(g->rules, why);
-    if (fd < 0 && why[0] != '\0') {
+    int fd = log_open_again(file, why);
+    if (fd < 0) {
         log_begin(&line, supervisor_log(s), LOG_ERROR, "log_not_reopened");
         log_cstr(&line, "reason", why);
         log_end(&line);
     }
+    return fd;
+}
+
+static void hand_log(struct supervisor *s, struct member *member, const char *file, int fd)
+{
+    struct control_message message = {.kind = CONTROL_LOG};
+    control_set_name(&message, file);
+    crew_tell(s, member, &message, fd);
+}
+
+static void reopen_log_of(struct supervisor *s, struct generation *g)
+{
+    const char *file = g->rules->log_file;
+    struct log_line line;
+    int fd = file != NULL ? reopen_file(s, file) : -1;
     if (fd < 0) {
         return;
     }
-    control_set_name(&message, g->rules->log_file);
     for (struct member *m = crew_first(s); m != NULL; m = crew_next(s, m)) {
-        if (is_logger_of(s, m, g)) {
-            crew_tell(s, m, &message, fd);
+        if (m->of == g) {
+            hand_log(s, m, file, fd);
         }
     }
     log_adopt_fd(&g->log, fd);
@@ -106,9 +113,22 @@ static void reopen_log_of(struct supervisor *s, struct generation *g)
     log_end(&line);
 }
 
+/* Each by itself: the file of an old configuration may be another than that of the one in force. */
+static void reopen_log_of_retired(struct supervisor *s, struct member *member)
+{
+    int fd = member->log_file != NULL ? reopen_file(s, member->log_file) : -1;
+    if (fd >= 0) {
+        hand_log(s, member, member->log_file, fd);
+        close(fd);
+    }
+}
+
 /* That of a configuration which is about to serve was opened before, too. */
 static void reopen_logs(struct supervisor *s)
 {
+    for (struct member *m = crew_first(s); m != NULL; m = crew_next(s, m)) {
+        reopen_log_of_retired(s, m);
+    }
     if (s->now != NULL) {
         reopen_log_of(s, s->now);
     }

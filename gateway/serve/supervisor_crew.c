@@ -261,6 +261,7 @@ static void member_free(struct member *member)
         close(member->control);
     }
     list_remove(&member->link);
+    free(member->log_file);
     free(member);
 }
 

@@ -43,6 +43,7 @@ struct member {
     bool suspect; /* its loop had not turned for long when it was last looked at */
     bool leaving; /* told to retire, and has not said yet that it accepts no more */
     uint64_t born_ms;
+    char *log_file; /* of one that is retired: where it still writes to; NULL: no file */
 };
 
 struct supervisor {

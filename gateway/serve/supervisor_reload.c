@@ -144,8 +144,10 @@ static void retire(struct supervisor *s, const struct generation *generation)
     struct control_message message = {.kind = CONTROL_RETIRE};
     for (struct member *m = crew_first(s); m != NULL; m = crew_next(s, m)) {
         if (!m->is_admin && m->of == generation) {
+            const char *log_file = generation->rules->log_file;
             m->of = NULL;
             m->leaving = true;
+            m->log_file = log_file != NULL ? strdup(log_file) : NULL; /* no memory: USR1 passes it over */
             atomic_store(&s->board.head->slots[m->slot].retired, true);
             crew_tell(s, m, &message, -1);
         }

@@ -2,6 +2,7 @@
 SLUICE_STREAM_SESSIONS=1000 has as many sessions and 100 reloads, and 1,000 reloads and deaths for the memory."""
 
 import os
+import re
 import selectors
 import signal
 import socket
@@ -495,6 +496,32 @@ def test_the_log_moves(start, server, tmp_path):
             lambda n=n: (log.read_text("ascii") + (tmp_path / "log.1").read_text("ascii")).count("session_end") == 7 + n
         )
     until(lambda: log.read_text("ascii").count("session_end") > 0, "sessions in the new file")
+
+
+def test_the_log_of_old_workers_moves(start, server, tmp_path):
+    """A file that the configuration in force does not name, and that they still write to."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    gateway = start(config(server, 1, f"log: {{output: {old}}}"), wait_ready=False)
+
+    def ends(file):
+        return file.read_text("ascii").count("session_end") if file.exists() else 0
+
+    until(lambda: old.exists() and " ready " in old.read_text("ascii"))
+    gateway.addresses = re.search(r" listen=(\S+)", old.read_text("ascii")).group(1).split(",")
+    living = [gateway.connect().upgrade() for _ in range(2)]
+    gateway.write(config(server, 1, f"log: {{output: {new}}}"))
+    gateway.signal(signal.SIGHUP)
+    until(lambda: new.exists() and "reloaded" in new.read_text("ascii"))
+    living.pop().close()
+    until(lambda: ends(old) == 1, "the old file to be its workers'")
+    for file in (old, new):
+        file.rename(f"{file}.1")
+    gateway.signal(signal.SIGUSR1)
+    until(old.exists, "the old file")
+    until(new.exists, "the new file")
+    living.pop().close()
+    until(lambda: ends(old) == 1, "the line in the file that was reopened")
+    assert ends(tmp_path / "old.1") == 1
 
 
 # Years of it
