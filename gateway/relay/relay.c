@@ -122,12 +122,13 @@ static void drain(struct session *s, void *context)
     session_run(s);
 }
 
+/* In order, with close_notify; a request that is under way must not be answered by an RST that eats it. */
 static void end_kept(struct session *s, void *context)
 {
     (void)context;
     if (s->state == SESSION_REQUEST && s->request != NULL && s->request->served &&
         buf_len(&s->request->bytes) == 0) {
-        session_move(s, SESSION_DONE);
+        session_hang_up(s);
         session_run(s);
     }
 }

@@ -15,8 +15,8 @@ static bool cannot(struct generation_fault *fault, int status, const char *text)
     return false;
 }
 
-static bool cannot_at(struct generation_fault *fault, const struct rules *rules, struct place at, int status,
-    const char *why)
+static bool cannot_at(
+    struct generation_fault *fault, const struct rules *rules, struct place at, int status, const char *why)
 {
     if (rules->file[0] == '\0') {
         return cannot(fault, status, why);

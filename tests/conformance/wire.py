@@ -6,7 +6,7 @@ import threading
 from urllib.parse import urlsplit
 
 from lib.env import DEADLINE
-from lib.stream import FIN, RAGGED
+from lib.stream import FIN, RAGGED, tell_ragged
 from lib.ws import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, frame, request
 
 PIECE = 64 << 10  # sent at once; what has come back meanwhile is read in between, as an echo's room is bounded
@@ -33,7 +33,8 @@ class Server:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls:
             before = getattr(self.session, "last", None)
-            sock = self.tls.wrap_socket(sock, server_hostname=self.name, session=before, suppress_ragged_eofs=False)
+            tls = tell_ragged(self.tls)
+            sock = tls.wrap_socket(sock, server_hostname=self.name, session=before, suppress_ragged_eofs=False)
             if before is None and sock.version() == "TLSv1.2":
                 self.session.last = sock.session
         client = Client(sock)

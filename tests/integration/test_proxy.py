@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from lib.checks import refused
-from lib.stream import FIN, RST
+from lib.stream import FIN, RST, tell_ragged
 from lib.target import echo
 from lib.wait import until
 from lib.ws import Client, request
@@ -82,7 +82,7 @@ class Front:
             client.send(piece)
         if self.tls:
             plain = client
-            sock = self.tls.wrap_socket(plain.sock, server_hostname="localhost", suppress_ragged_eofs=False)
+            sock = tell_ragged(self.tls).wrap_socket(plain.sock, server_hostname="localhost", suppress_ragged_eofs=False)
             plain.raw.close()
             client = Client(sock)
             self.gateway.clients.append(client)

@@ -16,6 +16,7 @@ import pytest
 from lib.env import DEADLINE, ROOT, SCALE
 from lib.gateway import children
 from lib.pattern import Pattern
+from lib.stream import FIN
 from lib.target import echo
 from lib.wait import until
 from lib.ws import BINARY, frame, request
@@ -473,6 +474,27 @@ def test_a_new_worker_that_dies_at_once(start, server, tmp_path):
     echoes(gateway.connect().upgrade())
     gateway.reload()
     echoes(gateway.connect().upgrade())
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_kept_connection_of_files_ends_in_order(start, certs, trust, tmp_path, scheme):
+    """Its worker retires: a FIN, and over TLS close_notify before it, however many requests there were."""
+    tls = f', tls: {{certificates: {{cert: "{certs}/server.crt", key: "{certs}/server.key"}}}}'
+    page = b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    (tmp_path / "page").write_text("a page", encoding="ascii")
+    gateway = start(
+        f"""
+        listen: {{address: 127.0.0.1:0{tls if scheme == "https" else ""}}}
+        routes: {{files: "{tmp_path}"}}
+        """
+    )
+    kept = [gateway.connect(tls=trust if scheme == "https" else None) for _ in range(20)]
+    for n, client in enumerate(kept):
+        for _ in range(n % 3 + 1):
+            assert client.ask(page).status == 200
+    gateway.reload()
+    for client in kept:
+        assert client.take_rest() == (b"", FIN)
 
 
 def test_the_log_moves(start, server, tmp_path):

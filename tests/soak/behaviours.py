@@ -7,6 +7,7 @@ import struct
 import time
 
 from lib.pattern import Pattern
+from lib.stream import tell_ragged
 from lib.ws import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, frame, request
 from lib.ws import close_payload
 
@@ -44,7 +45,7 @@ class Behaviour:
             sock.connect((host, port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls:
-                context = ssl.create_default_context(cafile=self.world.certs / "ca.crt")
+                context = tell_ragged(ssl.create_default_context(cafile=self.world.certs / "ca.crt"))
                 sock = context.wrap_socket(sock, server_hostname="localhost", suppress_ragged_eofs=False)
         except BaseException:
             sock.close()

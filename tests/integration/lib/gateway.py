@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from lib.env import DEADLINE, ROOT, SANITIZED, SLUICE, UNDER_VALGRIND
+from lib.stream import tell_ragged
 from lib.ws import Client
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -237,7 +238,7 @@ class Gateway:
             if family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls:
-                sock = tls.wrap_socket(
+                sock = tell_ragged(tls).wrap_socket(
                     sock, server_hostname=server_name, suppress_ragged_eofs=False, session=session
                 )
         except BaseException:

@@ -6,7 +6,7 @@ import ssl
 import threading
 
 from lib.env import DEADLINE
-from lib.stream import Stream
+from lib.stream import Stream, tell_ragged
 
 
 class Target:
@@ -48,7 +48,7 @@ class Target:
         if self.tls:
             sock.settimeout(DEADLINE)
             try:
-                sock = self.tls.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
+                sock = tell_ragged(self.tls).wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
             except BaseException:
                 sock.close()
                 raise
