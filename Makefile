@@ -15,7 +15,7 @@ CPPFLAGS += -Igateway -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"'
 BASE_FLAGS := -std=c11 -g -pthread -fno-strict-aliasing $(WARNINGS)
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
 LINK_HARDENING := -pie -Wl,-z,relro,-z,now,-z,noexecstack
-LIBS := -lssl -lcrypto -lyaml -lseccomp -pthread
+LIBS := -lssl -lcrypto -lyaml -pthread
 
 FLAGS_release := -O2 -fPIE $(HARDENING)
 FLAGS_asan    := -O1 -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -36,7 +36,8 @@ endif
 CFLAGS_ALL := $(BASE_FLAGS) $(FLAGS_$(MODE)) $(CFLAGS)
 LDFLAGS_ALL := $(FLAGS_$(MODE)) $(LINK_HARDENING) $(LDFLAGS)
 
-SOURCES := $(sort $(wildcard gateway/*/*.c))
+TOOLS   := $(wildcard gateway/tools/*.c)
+SOURCES := $(sort $(filter-out $(TOOLS),$(wildcard gateway/*/*.c)))
 OBJECTS := $(SOURCES:%.c=$(OUT)/obj/%.o)
 MAIN    := $(OUT)/obj/gateway/serve/main.o
 ROOMS   := $(filter-out $(MAIN),$(OBJECTS))
@@ -71,6 +72,20 @@ $(OUT)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# The sandbox's lists of system calls, as the kernel takes them.
+ifeq ($(MODE),release)
+$(OUT)/obj/gateway/serve/sandbox_seccomp.o: $(OUT)/made/sandbox_filters.h
+$(OUT)/obj/gateway/serve/sandbox_seccomp.o: CPPFLAGS += -I$(OUT)/made
+
+$(OUT)/made/sandbox_filters: gateway/tools/sandbox_filters.c Makefile
+	@mkdir -p $(@D)
+	@echo "  cc    $<"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< -lseccomp
+
+$(OUT)/made/sandbox_filters.h: $(OUT)/made/sandbox_filters
+	$(Q)$< > $@
+endif
 
 $(OUT)/libsluice.a: $(ROOMS)
 	@rm -f $@
