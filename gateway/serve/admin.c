@@ -135,19 +135,17 @@ static void follow(struct admin *admin, const struct control_message *message, i
         log_adopt_fd(admin->log, fd);
     } else if (fd >= 0) {
         close(fd);
+    } else if (message->kind == CONTROL_SERVE) {
+        want_clients(admin);
     }
 }
 
-/* All that was said: a question that comes in the next turn is then put to every worker that was there before
- * it. */
-static void supervisor_speaks(struct loop_watch *watch, unsigned ready)
+void admin_listen(struct admin *admin)
 {
-    (void)ready;
-    struct admin *admin = CONTAINER_OF(watch, struct admin, control);
-    for (;;) {
+    while (!admin->over) {
         struct control_message message;
         int fd = -1;
-        switch (control_receive(watch->fd, &message, &fd)) {
+        switch (control_receive(admin->control.fd, &message, &fd)) {
         case CONTROL_GOT:
             follow(admin, &message, fd);
             break;
@@ -158,6 +156,12 @@ static void supervisor_speaks(struct loop_watch *watch, unsigned ready)
             return;
         }
     }
+}
+
+static void supervisor_speaks(struct loop_watch *watch, unsigned ready)
+{
+    (void)ready;
+    admin_listen(CONTAINER_OF(watch, struct admin, control));
 }
 
 /* A terminal's ^C goes to every process of the group, and this one is to answer until the last session is
@@ -189,7 +193,7 @@ static bool open_all(struct admin *admin, int socket_fd, int control_fd)
     admin->loop = loop_new(LOOP_AUTO);
     struct control_message ready = {.kind = CONTROL_READY};
     return admin->loop != NULL && loop_want(admin->loop, &admin->control, LOOP_READ) &&
-           loop_want(admin->loop, &admin->listener, LOOP_READ) && control_send(control_fd, &ready, -1);
+           control_send(control_fd, &ready, -1);
 }
 
 static void close_all(struct admin *admin)

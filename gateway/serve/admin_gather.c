@@ -138,6 +138,11 @@ static void finish_if_done(struct admin_gather *gather)
     }
 }
 
+static int32_t pid_of(const struct admin_gather *gather, unsigned slot)
+{
+    return atomic_load(&gather->connection->admin->board->head->slots[slot].pid);
+}
+
 static void is_silent(struct admin_gather *gather, unsigned slot)
 {
     gather->silent[gather->silent_count++] = gather->waits[slot];
@@ -150,7 +155,8 @@ static void time_is_up(struct wheel_timer *timer, uint64_t now_ms)
     (void)now_ms;
     struct admin_gather *gather = CONTAINER_OF(timer, struct admin_gather, timer);
     for (unsigned slot = 0; slot < BOARD_SLOTS; slot++) {
-        if (gather->waits[slot] != 0) {
+        if (gather->waits[slot] == -1 ||
+            (gather->waits[slot] != 0 && pid_of(gather, slot) == gather->waits[slot])) {
             is_silent(gather, slot);
         }
     }
@@ -173,7 +179,8 @@ static char *read_list(int fd, size_t *len)
         if (n > 0) {
             *len += (size_t)n;
         } else if (n == 0 || errno != EINTR) {
-            break;
+            free(bytes); /* half a list is none */
+            return NULL;
         }
     }
     return bytes;
@@ -231,20 +238,35 @@ void admin_gather_gone(struct admin *admin, unsigned slot)
     }
 }
 
+static void wait_for(struct admin_gather *gather, unsigned slot, int32_t pid)
+{
+    gather->waits[slot] = pid > 0 ? pid : -1; /* it has a link, and is in between */
+    gather->waiting++;
+}
+
+/* Where there was no pair to be had for a worker, it cannot be asked, and is waited for in vain: unless it is
+ * about to be reaped. */
 static void ask_all(struct admin_gather *gather)
 {
     struct admin *admin = gather->connection->admin;
     const struct admin_ask *ask = &gather->connection->ask;
     struct control_message message = {
         .kind = ask->ends ? CONTROL_KILL : CONTROL_LIST, .request = gather->request, .filter = ask->filter};
+    int32_t serves[BOARD_SLOTS]; /* pids */
     for (unsigned slot = 0; slot < BOARD_SLOTS; slot++) {
+        bool ready = atomic_load(&admin->board->head->slots[slot].ready);
+        serves[slot] = ready ? pid_of(gather, slot) : 0;
+    }
+    admin_listen(admin); /* the pairs to all of these were sent before */
+    for (unsigned slot = 0; slot < BOARD_SLOTS; slot++) {
+        message.slot = slot;
         if (admin->links[slot] == NULL) {
+            if (serves[slot] > 0) {
+                wait_for(gather, slot, serves[slot]);
+            }
             continue;
         }
-        int32_t pid = atomic_load(&admin->board->head->slots[slot].pid);
-        gather->waits[slot] = pid > 0 ? pid : -1; /* it has a link, and is in between */
-        gather->waiting++;
-        message.slot = slot;
+        wait_for(gather, slot, pid_of(gather, slot));
         if (!control_send(admin->links[slot]->watch.fd, &message, -1)) {
             is_silent(gather, slot);
         }

@@ -27,6 +27,7 @@ enum control_kind {
     CONTROL_LOG, /* + fd: write the log there from now on */
     /* supervisor -> admin */
     CONTROL_WORKER, /* + fd: the pair to the worker in `slot` */
+    CONTROL_SERVE,  /* every worker that there is has been named: accept */
     /* admin -> worker */
     CONTROL_LIST, /* the sessions that `filter` takes */
     CONTROL_KILL, /* ends them with 1008 `killed` */

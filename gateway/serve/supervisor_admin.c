@@ -83,6 +83,8 @@ static bool fork_admin(struct supervisor *s)
             crew_link_admin(s, m);
         }
     }
+    struct control_message serve = {.kind = CONTROL_SERVE};
+    crew_tell(s, admin, &serve, -1);
     return true;
 }
 

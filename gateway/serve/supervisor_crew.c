@@ -53,10 +53,10 @@ void crew_tell(struct supervisor *s, struct member *member, const struct control
     if (member->control < 0 || control_send(member->control, message, fd)) {
         return;
     }
-    if (errno != EAGAIN && errno != EWOULDBLOCK) {
+    if (errno == EPIPE || errno == ECONNRESET) {
         return; /* it is about to be reaped */
     }
-    crew_kill_stuck(s, member);
+    crew_kill_stuck(s, member); /* it would go on without what it was to be told */
 }
 
 void crew_tell_workers(struct supervisor *s, enum control_kind kind)

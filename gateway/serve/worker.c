@@ -198,6 +198,7 @@ static void obey(struct worker *w, const struct control_message *message, int fd
     case CONTROL_READY:
     case CONTROL_RETIRED:
     case CONTROL_WORKER:
+    case CONTROL_SERVE:
     case CONTROL_LIST:
     case CONTROL_KILL:
     case CONTROL_LISTED:

@@ -44,8 +44,8 @@ static struct control_message receive(int end)
     return message;
 }
 
-/* The admin process runs in a child: it blocks, and its board is shared memory. */
-static int start(void **state)
+/* The admin process runs in a child: it blocks, and its board is shared memory. It accepts nobody yet. */
+static int begin(void **state)
 {
     (void)state;
     struct endpoint any = {.kind = ENDPOINT_INET, .host = "127.0.0.1"};
@@ -72,6 +72,17 @@ static int start(void **state)
     }
     close(ends[1]);
     return admin_pid > 0 && receive(control).kind == CONTROL_READY ? 0 : -1;
+}
+
+static bool let_serve(void)
+{
+    struct control_message serve = {.kind = CONTROL_SERVE};
+    return control_send(control, &serve, -1);
+}
+
+static int start(void **state)
+{
+    return begin(state) == 0 && let_serve() ? 0 : -1;
 }
 
 static int stop(void **state)
@@ -304,6 +315,39 @@ static void a_worker_that_dies_is_not_waited_for(void **state)
 
 /* A worker reads from the network, so what it answers is looked at: a pipe could block us, a line could be
  * no JSON, an answer could be to something else. */
+/* Who is there from the start is asked, however early the question came. */
+static void workers_are_named_before_it_serves(void **state)
+{
+    (void)state;
+    int client = send_request("GET /sessions", "");
+    struct pollfd early = {.fd = client, .events = POLLIN};
+    assert_int_equal(0, poll(&early, 1, 50));
+    int a = add_worker(0);
+    assert_true(let_serve());
+    struct control_message question = receive(a);
+    list_answer(a, &question, "{\"id\":\"a\"}\n", 1);
+    answers(client, "200", "{\"sessions\":[{\"id\":\"a\"}],\"silent_workers\":[]}\n");
+    close(a);
+}
+
+/* One that serves and has no pair to us is not passed over, unless it is gone when time is up. */
+static void a_worker_without_a_pair_is_silent(void **state)
+{
+    (void)state;
+    struct board_slot *slots = board.head->slots;
+    int a = add_worker(0);
+    for (unsigned slot = 1; slot < 4; slot++) {
+        atomic_store(&slots[slot].pid, (int32_t)(1000 + slot));
+        atomic_store(&slots[slot].ready, slot != 3); /* 3 has not begun */
+    }
+    int client = send_request("GET /sessions", "");
+    struct control_message question = receive(a);
+    atomic_store(&slots[2].pid, 0);
+    list_answer(a, &question, "", 0);
+    answers(client, "200", "{\"sessions\":[],\"silent_workers\":[1001]}\n");
+    close(a);
+}
+
 static void a_worker_that_answers_nonsense(void **state)
 {
     (void)state;
@@ -432,6 +476,8 @@ int main(void)
         CASE(one_session),
         CASE(killing),
         CASE(who_is_silent_is_named),
+        CASE(a_worker_without_a_pair_is_silent),
+        cmocka_unit_test_setup_teardown(workers_are_named_before_it_serves, begin, stop),
         CASE(a_worker_that_dies_is_not_waited_for),
         CASE(a_worker_that_answers_nonsense),
         CASE(many_questions_at_once),
