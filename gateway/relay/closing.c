@@ -134,13 +134,14 @@ void session_hang_up(struct session *s)
     session_move(s, SESSION_CLOSING);
 }
 
-/* Reads what nobody wants any more, so that no RST eats what was sent: one read a turn. */
-static void discard(struct session *s, struct session_side *side)
+/* Reads what nobody wants any more, so that no RST eats what was sent: one read a turn. How much it was. */
+static size_t discard(struct session *s, struct session_side *side)
 {
     struct io_result result =
         side->io->ops->read(side->io, s->relay->scratch + RELAY_HEADROOM, RELAY_READ_MAX);
     side->over = result.status == IO_EOF || result.status == IO_FAIL;
     side->reset = side->reset || result.status == IO_FAIL;
+    return result.status == IO_OK ? result.n : 0;
 }
 
 static bool is_readable(const struct session_side *side)
@@ -181,7 +182,7 @@ static void close_client(struct session *s)
     if (!s->up.source_ended) {
         up_step(s);
     } else if (is_readable(client)) {
-        discard(s, client);
+        (void)discard(s, client);
     }
     if (client->over) {
         s->up.source_ended = true; /* also where a write found it out: the target must not wait for more */
@@ -205,6 +206,22 @@ bool closing_waits_to_reset(const struct session *s)
            sock_unacked_bytes(s->target.io->fd) > 0;
 }
 
+/* More than both systems hold of a target that stops once it sees our FIN. */
+enum { DISCARD_MAX = 16 << 20 };
+
+/* A target that sends on and on, with all that is for it in its hands. Reading it until the time is up would
+ * cost us its whole speed, and a client nothing: coming and going. */
+static bool has_no_end(const struct session *s)
+{
+    return s->up.sink_told && s->discarded_bytes >= DISCARD_MAX && sock_unacked_bytes(s->target.io->fd) == 0;
+}
+
+static void discard_target(struct session *s)
+{
+    size_t n = discard(s, &s->target);
+    s->discarded_bytes += s->discarded_bytes < DISCARD_MAX ? (uint32_t)n : 0;
+}
+
 static void close_target(struct session *s)
 {
     struct session_side *target = &s->target;
@@ -220,10 +237,12 @@ static void close_target(struct session *s)
         }
     }
     if (is_readable(target)) {
-        discard(s, target);
+        discard_target(s);
     }
     if (target->over && s->up.sink_told) {
         session_close_side(s, target, false);
+    } else if (has_no_end(s)) {
+        session_close_side(s, target, true);
     }
 }
 

@@ -97,6 +97,7 @@ void session_move(struct session *s, enum session_state to)
         break;
     case SESSION_CLOSING:
         s->marked = false;
+        s->discarded_bytes = 0;
         break;
     case SESSION_PROXY:
     case SESSION_TLS:

@@ -133,7 +133,10 @@ struct session {
     bool target_asked : 1; /* the system asks the target whether it lives */
     uint16_t close_code;
     struct sock_peer peer; /* the client, whoever it came through */
-    uint32_t taken_mark;   /* how much the client's system had taken when pinged */
+    union {
+        uint32_t taken_mark;      /* in RELAY: how much the client's system had taken when pinged */
+        uint32_t discarded_bytes; /* in CLOSING: the target's that nobody wants any more */
+    };
     const char *close_phrase;
     struct buf pongs; /* frames that answer pings, until they can be sent */
 

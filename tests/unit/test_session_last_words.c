@@ -112,6 +112,66 @@ static void test_client_goes_on_behind_target_eof(void **state)
     bench_fini(&b);
 }
 
+/* So much of what a target sends is read for nobody, behind the end of its client. */
+enum { PIECE = 64 * 1024, PIECES_LEAST = 16 * 16, PIECES_MAX = 17 * 16 };
+
+static unsigned send_until_closed(struct bench *b, struct script_pair *p)
+{
+    static const char piece[PIECE];
+    unsigned pieces = 0;
+    while (pieces < PIECES_MAX && !p->target.closed) {
+        say(&p->target, piece, sizeof piece);
+        bench_run(b);
+        pieces++;
+    }
+    return pieces;
+}
+
+/* A client that goes must not leave us reading a target without an end until the time is up. */
+static void test_target_without_an_end(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct script_pair p;
+    bench_init(&b, "", "");
+    pair_relay(&b, &p);
+    p.target.polite = false;
+    say_frame(&p.client, true, WS_BINARY, "last words", 10);
+    p.client.end = SCRIPT_EOF;
+    bench_run(&b);
+    assert_heard_text(&p.target, "last words");
+    assert_true(p.target.shut && !p.target.closed);
+    assert_in_range(send_until_closed(&b, &p), PIECES_LEAST, PIECES_MAX - 1);
+    assert_true(p.target.reset);
+    bench_assert_cause(&b, CAUSE_CLIENT_GONE);
+    pair_fini(&p);
+    bench_fini(&b);
+}
+
+/* As long as it has not taken what is for it, it is read: it may have to send in order to take. */
+static void test_target_without_an_end_that_takes_late(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct script_pair p;
+    bench_init(&b, "", "");
+    pair_relay(&b, &p);
+    p.target.polite = false;
+    p.target.room = 4;
+    say_frame(&p.client, true, WS_BINARY, "last words", 10);
+    p.client.end = SCRIPT_EOF;
+    bench_run(&b);
+    assert_int_equal(PIECES_MAX, send_until_closed(&b, &p));
+    assert_false(p.target.closed);
+    p.target.room = SCRIPT_ALL;
+    bench_run(&b);
+    assert_heard_text(&p.target, "last words");
+    (void)send_until_closed(&b, &p);
+    assert_true(p.target.closed);
+    pair_fini(&p);
+    bench_fini(&b);
+}
+
 /* And where it takes nothing after all, the client is still heard out. */
 static void test_client_goes_on_behind_a_lost_target(void **state)
 {
@@ -238,6 +298,8 @@ int main(void)
         cmocka_unit_test(test_client_close_while_it_is_stalled),
         cmocka_unit_test(test_nothing_follows_close),
         cmocka_unit_test(test_client_goes_on_behind_target_eof),
+        cmocka_unit_test(test_target_without_an_end),
+        cmocka_unit_test(test_target_without_an_end_that_takes_late),
         cmocka_unit_test(test_client_goes_on_behind_a_lost_target),
         cmocka_unit_test(test_deaf_target_is_read_to_its_end),
         cmocka_unit_test(test_deaf_client_is_read_to_its_close),
