@@ -84,11 +84,22 @@ static const char *ssl_fault(const struct tls_transport *tls)
     return reason != NULL ? reason : "TLS failed";
 }
 
+/* Of a chain of errors any may be the one: what called is often told of an "internal error" alone. Empties
+ * it.
+ */
+static bool was_short_of_memory(void)
+{
+    bool found = false;
+    for (unsigned long error = ERR_get_error(); error != 0; error = ERR_get_error()) {
+        found = found || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+    }
+    return found;
+}
+
 static struct io_result fail_ssl(struct tls_transport *tls)
 {
-    bool no_memory = tls->pipe.send_err == ENOMEM || ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
     const char *fault = ssl_fault(tls);
-    ERR_clear_error();
+    bool no_memory = was_short_of_memory() || tls->pipe.send_err == ENOMEM;
     return no_memory ? fail_errno(tls, ENOMEM) : fail(tls, fault, 0);
 }
 
