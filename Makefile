@@ -156,10 +156,10 @@ weather: $(OUT)/sluice ## slow, lossy and broken links, in network namespaces of
 	OUT=$(OUT) $(PYTHON) -m pytest -q -rs -n 4 -p no:cacheprovider tests/weather
 
 .PHONY: abuse
-abuse: $(OUT)/sluice $(OUT)/abuse/tls_flood ## what floods, slow peers and exhaustion cost, and what a good session feels: a table
-	OUT=$(OUT) $(PYTHON) tests/abuse/run --tls-flood $(OUT)/abuse/tls_flood
+abuse: $(OUT)/sluice $(OUT)/abuse/tls_flood $(OUT)/abuse/storm ## what floods, slow peers and exhaustion cost, and what a good session feels: a table
+	OUT=$(OUT) $(PYTHON) tests/abuse/run --tools $(OUT)/abuse
 
-$(OUT)/abuse/tls_flood: tests/abuse/tls_flood.c Makefile
+$(OUT)/abuse/%: tests/abuse/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< -lssl -lcrypto
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""One kind of abuse, for a time: attack.py KIND HOST PORT SECONDS COUNT FOLDER. Its last line says what was sent.
+"""One kind of abuse, for a time: attack.py KIND HOST PORT SECONDS COUNT FOLDER ws|wss. Its last line says what was sent.
 
-COUNT is of connections (for `storm`: a second). Addresses of the loopback's net are used in turn, so that the
+COUNT is of connections. Addresses of the loopback's net are used in turn, so that the
 attacker does not run out of ports before the gateway runs out of anything.
 """
 
@@ -10,10 +10,10 @@ import resource
 import selectors
 import socket
 import ssl
-import struct
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
@@ -22,6 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 from lib.ws import BINARY, CONTINUATION, PING, frame, request  # noqa: E402
 
 IP_BIND_ADDRESS_NO_PORT = 24
+PATIENCE_S = 20
+STALLED_BYTES = 15_000
+NEWCOMER_PAUSE_S = 0.02
 SLOW_PAUSE_S = 0.5
 FLOOD_BYTES = 32 * 1024
 FLOOD_PAUSE_S = 0.002  # between writes: a bound for the machine's sake, some 16 MiB/s
@@ -29,10 +32,11 @@ HELLO = bytes.fromhex("16030102000100") + bytes(505)  # the start of a ClientHel
 
 
 class Attack:
-    def __init__(self, host, port, seconds, count, folder):
+    def __init__(self, host, port, seconds, count, folder, scheme):
         self.address = (host, port)
         self.count = count
         self.folder = Path(folder)
+        self.tls = scheme == "wss"
         self.end = time.monotonic() + seconds
         self.made = self.bytes = 0
         self.lost = 0  # connections that the gateway ended meanwhile
@@ -54,9 +58,9 @@ class Attack:
 
     def session(self, path, rcvbuf=None):
         """After the handshake; None where the gateway refused."""
-        sock = self.socket(True, rcvbuf)
-        sock.settimeout(20)
+        sock = None
         try:
+            sock = self.wrapped(rcvbuf)
             sock.sendall(request(path))
             head = b""
             while b"\r\n\r\n" not in head:
@@ -69,7 +73,8 @@ class Attack:
         if head.startswith(b"HTTP/1.1 101"):
             return sock
         self.lost += 1
-        sock.close()
+        if sock:
+            sock.close()
         return None
 
     def sessions(self, path, rcvbuf=None):
@@ -111,6 +116,23 @@ class Attack:
         time.sleep(max(0, self.left()))
         return f"{len(socks)} sessions that never read what a fast target sends"
 
+    def leavers(self):
+        """Sessions of a target without an end that go as soon as its first bytes are there, at so many a second."""
+        began = time.monotonic()
+        while self.left() > 0:
+            for sock in self.sessions_until(began):
+                sock.close()
+            time.sleep(SLOW_PAUSE_S / 10)
+        return f"{self.made} sessions with a target that sends without an end, each left at once"
+
+    def sessions_until(self, began):
+        due = int((time.monotonic() - began) * self.count)
+        while self.made < due and self.left() > 0:
+            sock = self.session("/source")
+            if sock:
+                sock.recv(1)
+                yield sock
+
     def silent(self):
         socks = []
         for _ in range(self.count):
@@ -129,6 +151,55 @@ class Attack:
             return True
         except OSError:
             return False
+
+    # Memory
+
+    def memory(self):
+        """Requests that stop short of their end, each as long as one may be, and readers that have stopped, until
+        there is no more; then newcomers, one after the other, of whom each says what it was told."""
+        stalled = [self.stalled_head() for _ in range(self.count // 4)]
+        readers = self.sessions("/source", rcvbuf=4096)
+        stalled += [self.stalled_head() for _ in range(self.count)]
+        told = Counter()
+        newcomers = []
+        while self.left() > 0:
+            newcomers.append(self.newcomer(told))
+            time.sleep(NEWCOMER_PAUSE_S)
+        self.made = len(newcomers)
+        answers = ", ".join(f"{n} {what}" for what, n in told.most_common())
+        return (f"{len(stalled)} requests that stop after {STALLED_BYTES} bytes, {len(readers)} sessions that stop reading, "
+                f"then {len(newcomers)} newcomers that were told: {answers}")  # fmt: skip
+
+    def wrapped(self, rcvbuf=None):
+        """Behind the TLS handshake, where the row has one."""
+        sock = self.socket(True, rcvbuf)
+        sock.settimeout(PATIENCE_S)
+        if not self.tls:
+            return sock
+        context = ssl.create_default_context(cafile=self.folder / "certs" / "ca.crt")
+        return context.wrap_socket(sock, server_hostname="localhost")
+
+    def stalled_head(self):
+        try:
+            sock = self.wrapped()
+            sock.sendall((request("/sink")[:-2] + b"A: ").ljust(STALLED_BYTES, b"a"))
+            return sock
+        except OSError:
+            return None
+
+    def newcomer(self, told):
+        """Asks for a session of the source, which it does not read any more than the others."""
+        sock = None
+        try:
+            sock = self.wrapped(rcvbuf=4096)
+            sock.sendall(request("/source"))
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += sock.recv(1) or b"\r\n\r\n"
+            told[head.split(b" ")[1].decode() if head.startswith(b"HTTP/1.1 ") else "nothing"] += 1
+        except OSError:
+            told["nothing"] += 1
+        return sock
 
     # Floods
 
@@ -187,21 +258,6 @@ class Attack:
     def tiny_frames(self):
         return self.flood("/sink", frame(BINARY, b"x"), True, "frames of 1 byte")
 
-    # Connections that come and go
-
-    def storm(self):
-        """At COUNT a second, half with FIN, half with RST."""
-        began = time.monotonic()
-        while self.left() > 0:
-            due = int((time.monotonic() - began) * self.count)
-            for _ in range(min(due - self.made, 200)):
-                sock = self.socket()
-                if self.made % 2:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                sock.close()
-            time.sleep(0.001)
-        return f"{self.made} connections that went away at once: {self.made / (time.monotonic() - began):.0f} a second"
-
     # TLS
 
     def long_chain(self):
@@ -213,7 +269,7 @@ class Attack:
         def knock():
             while self.left() > 0:
                 sock = self.socket(True)
-                sock.settimeout(20)
+                sock.settimeout(PATIENCE_S)
                 try:
                     with context.wrap_socket(sock, server_hostname="localhost") as tls:
                         tls.sendall(request("/sink"))
@@ -233,10 +289,10 @@ class Attack:
 
 
 def main():
-    kind, host, port, seconds, count, folder = sys.argv[1:]
+    kind, host, port, seconds, count, folder, scheme = sys.argv[1:]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    attack = Attack(host, int(port), float(seconds), int(count), folder)
+    attack = Attack(host, int(port), float(seconds), int(count), folder, scheme)
     print(getattr(attack, kind)(), flush=True)
 
 

@@ -75,7 +75,7 @@ def main():
     host, port, seconds, ca = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
     talker, streamer = (connect(host, port, ca, "/good") for _ in range(2))
     print("open", flush=True)
-    faults, times, got = [], [], [0]
+    faults, times, got, waited_ns = [], [], [0], [0]
     began = time.monotonic()
 
     def guarded(behaviour, *arguments):
@@ -83,6 +83,7 @@ def main():
             behaviour(*arguments)
         except BaseException as fault:  # told at the end
             faults.append(repr(fault))
+        waited_ns[0] += int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1])
 
     threads = [
         threading.Thread(target=guarded, args=(ping_pong, talker, began + seconds, times)),
@@ -97,11 +98,13 @@ def main():
         guarded(leave, talker)
         guarded(leave, streamer)
     times.sort()
+    # `waited`: for a processor, both threads together, of the time that it took.
     print(json.dumps({
         "trips_s": round(len(times) / took, 1),
         "p50_ms": round(times[len(times) // 2] * 1000, 2) if times else None,
         "p99_ms": round(times[len(times) * 99 // 100] * 1000, 2) if times else None,
         "stream_mib_s": round(got[0] / took / (1 << 20), 2),
+        "waited": round(waited_ns[0] / took / 1e9, 3),
         "faults": faults,
     }))  # fmt: skip
 
