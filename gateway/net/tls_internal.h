@@ -55,6 +55,7 @@ struct tls_pipe {
     int fd;            /* borrowed */
     bool more;         /* what is to go is not all: the kernel may wait for the rest */
     int send_err;      /* an errno: nothing can be sent any more; what came before can still be read */
+    unsigned takes;    /* how often OpenSSL may still take of what came: twice a record */
 };
 
 /* Makes it what `ssl` reads from and writes to. It may not move from then on. False when there is no memory.
@@ -72,6 +73,12 @@ bool tls_pipe_settle(struct tls_pipe *pipe, bool keep);
 /* Sends what was kept: IO_OK when nothing is left, IO_WANT_WRITE, or IO_FAIL. */
 struct io_result tls_pipe_flush(struct tls_pipe *pipe);
 
+/* ---- tls_fault.c */
+
+/* What stands behind the call that failed, as a phrase in static storage; NULL: it had no memory. Empties
+ * OpenSSL's list of errors. */
+const char *tls_fault_take(const SSL *ssl);
+
 /* ---- tls_alloc.c */
 
 /* From here to the next call with false, what this thread gives back is overwritten first: for reading keys,
@@ -87,6 +94,12 @@ enum { TLS_TICKETS_UNKNOWN = 0, TLS_TICKETS_FINE = 1, TLS_TICKETS_TO_RENEW = 2, 
 struct tls_tickets;
 int tls_tickets_use(const struct tls_tickets *tickets, unsigned char *name, unsigned char *iv,
     EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seals);
+
+/* ---- tls_fault.c */
+
+/* What stands behind the call that failed, as a phrase in static storage; NULL: it had no memory. Empties
+ * OpenSSL's list of errors. */
+const char *tls_fault_take(const SSL *ssl);
 
 /* ---- tls_alloc.c */
 

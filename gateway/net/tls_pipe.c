@@ -116,10 +116,11 @@ static int bio_read(BIO *bio, char *to, int cap)
     size_t kept = buf_len(&pipe->inbox);
     size_t held = kept > 0 ? kept : shared->read_end - shared->read_at;
     size_t n = held < (size_t)cap ? held : (size_t)cap;
-    if (n == 0) {
+    if (n == 0 || pipe->takes == 0) {
         BIO_set_retry_read(bio);
         return -1;
     }
+    pipe->takes--;
     if (kept > 0) {
         memcpy(to, buf_data(&pipe->inbox), n);
         buf_take(&pipe->inbox, n);

@@ -106,7 +106,8 @@ static void read_nothing(struct session *s, enum io_status status)
         break;
     case IO_WANT_READ:
     case IO_WANT_WRITE:
-        if (s->target.hung_up) { /* it takes nothing and has nothing more to say */
+        if (s->target.hung_up && s->target.io->ops->pending(s->target.io) == 0) {
+            /* It takes nothing and has nothing more to say. */
             target_ended(s, false);
         }
         break;
