@@ -110,8 +110,9 @@ void log_cstr(struct log_line *line, const char *key, const char *value);
 void log_u64(struct log_line *line, const char *key, uint64_t value);
 void log_end(struct log_line *line);
 
-/* `path?query` with the values of query keys named like secrets (token, password, key, ticket, as a whole
- * name or a part of one, in any case) replaced by "***". `out` is bounded; the answer lies in it. */
+/* `path?query` with the values of query keys named like secrets (token, password, key, ticket and the
+ * like, as a whole name or a part of one, in any case) replaced by "***". `out` is bounded; the answer lies
+ * in it. */
 struct slice log_hide_secrets(struct slice path_and_query, char *out, size_t cap);
 
 #endif

@@ -41,7 +41,8 @@ static bool starts_with_word(struct slice s, const char *word)
 
 static bool starts_with_secret_name(struct slice s)
 {
-    static const char *const words[] = {"token", "password", "key", "ticket"};
+    static const char *const words[] = {"token", "passw", "passphrase", "pwd", "secret", "key", "ticket",
+        "credential", "auth", "session", "signature", "sig=", "jwt"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (starts_with_word(s, words[i])) {
             return true;

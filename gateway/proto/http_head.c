@@ -203,11 +203,13 @@ static bool list_has(struct slice list, struct slice token)
 bool http_head_subprotocols(
     const struct http_request *r, const char *bytes, char *out, size_t cap, struct slice *joined)
 {
+    bool present = false;
     *joined = (struct slice){out, 0};
     for (size_t i = 0; i < r->field_count; i++) {
         if (!slice_eq_nocase(http_request_slice(bytes, r->fields[i].name), SLICE("Sec-WebSocket-Protocol"))) {
             continue;
         }
+        present = true;
         struct slice rest = http_request_slice(bytes, r->fields[i].value);
         struct slice element;
         while (slice_next(&rest, ',', &element)) {
@@ -226,5 +228,5 @@ bool http_head_subprotocols(
             joined->len += element.len;
         }
     }
-    return true;
+    return !present || joined->len > 0;
 }

@@ -29,7 +29,7 @@ struct http_head {
 void http_head_read(const struct http_request *r, const char *bytes, struct http_head *head);
 
 /* Joins the Sec-WebSocket-Protocol fields with "," into `out` (RFC 6455 11.3.4: it may appear several times).
- * False: an element is no token, is there twice, or they do not fit. */
+ * False: an element is no token, is there twice, or there is none in them, or they do not fit. */
 bool http_head_subprotocols(
     const struct http_request *r, const char *bytes, char *out, size_t cap, struct slice *joined);
 

@@ -105,6 +105,10 @@ static void end_with(struct session *s, enum cause cause, uint16_t code, const c
     if (cause == CAUSE_CLIENT_GONE) {
         client_lost(s);
         s->client.over = true;
+        if (s->door->tls != NULL && s->client.io->ops->unsent(s->client.io) == 0) {
+            /* Who ended by close_notify is answered by one, where it is taken at once (RFC 8446 6.1). */
+            (void)s->client.io->ops->shutdown(s->client.io);
+        }
     } else if (cause == CAUSE_TARGET_RESET) {
         target_lost(s);
         s->target.over = true;

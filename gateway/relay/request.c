@@ -161,7 +161,8 @@ static void judge_head(struct session *s, const struct http_head *head)
     bool is_files = judgement.route != NULL && judgement.route->files != NULL;
     if (head->method == HTTP_OTHER_METHOD ||
         (head->method == HTTP_HEAD && judgement.route != NULL && !is_files)) {
-        request_refuse(s, 405, "only GET is taken here", is_files ? "GET, HEAD" : "GET");
+        request_refuse(s, 405, is_files ? "only GET and HEAD are taken here" : "only GET is taken here",
+            is_files ? "GET, HEAD" : "GET");
     } else if (judgement.route == NULL) {
         request_refuse(s, judgement.status, judge_phrase(judgement.reached), NULL);
     } else if (is_files) {

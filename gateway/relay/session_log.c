@@ -110,7 +110,7 @@ static void log_request(struct log_line *line, const struct session *s)
     char shown[SECRETS_MAX];
     log_str(line, "host", head.authority);
     log_str(line, "path", log_hide_secrets(head.path_and_query, shown, sizeof shown));
-    log_str(line, "origin", head.origin);
+    log_str(line, "origin", log_hide_secrets(head.origin, shown, sizeof shown));
 }
 
 void session_log_file_cut(const struct session *s, const char *reason)
@@ -187,10 +187,10 @@ void session_log_refused(const struct session *s, uint16_t status, const char *p
     if (line.log == NULL) {
         return;
     }
-    log_id(&line, s);
     log_client(&line, s);
     log_request(&line, s);
     log_u64(&line, "status", status);
     log_cstr(&line, "reason", phrase);
+    log_id(&line, s);
     log_end(&line);
 }

@@ -222,6 +222,7 @@ def test_405(site, method):
     answer = get(client, "/plain.txt", method=method)
     refused(client, answer, 405)
     assert sorted(answer.tokens("allow")) == ["get", "head"]
+    assert answer.body == b"only GET and HEAD are taken here\n"
 
 
 @pytest.mark.parametrize("path, status", [("/plain.txt", 200), ("/", 200), ("/none", 404), ("/.hidden", 404)])

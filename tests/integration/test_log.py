@@ -80,6 +80,7 @@ SECRETS = [
     "/nowhere?t%6Fken=hunter2",
     "/nowhere?TOKEN=hunter2",
     "/nowhere?a;token=hunter2",
+    "/nowhere?client_secret=hunter2",
 ]
 
 
@@ -99,6 +100,22 @@ def test_secrets_of_a_session(gateway):
     client.close()
     gateway.session_end(client)
     assert "hunter2" not in "\n".join(gateway.lines)
+
+
+def test_secrets_of_an_origin(gateway):
+    """No browser sends one with a query, but who sends one has a secret all the same."""
+    client = gateway.connect()
+    client.ask(request("/echo", headers=[("Origin", "https://a.example/?token=hunter2")]))
+    assert gateway.wait_event("request_refused", client=client.name)["origin"] == "https://a.example/?token=***"
+    assert "hunter2" not in "\n".join(gateway.lines)
+
+
+def test_fields_of_a_refusal_in_their_order(gateway):
+    client = gateway.connect()
+    client.ask(request("/nowhere"))
+    event = gateway.wait_event("request_refused", client=client.name)
+    names = [name for name in event if name not in ("time", "level", "event")]
+    assert names[:6] == ["client", "host", "path", "origin", "status", "reason"]
 
 
 def test_harmless_values_stay(gateway):

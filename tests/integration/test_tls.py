@@ -10,6 +10,7 @@ from lib.checks import close_reason, logged_end
 from lib.env import ms
 from lib.stream import FIN
 from lib.target import echo
+from lib.ws import request
 
 
 @pytest.fixture
@@ -327,6 +328,34 @@ def test_close_notify_is_sent_before_fin(tls, context, trust):
     client = gateway.connect(tls=trust).upgrade()
     client.send_close(1000)
     assert client.take_closing()[1] == 1000
+
+
+def test_close_notify_is_answered(tls, context):
+    """A client that ends TLS without a Close is gone, and yet told that this was all (RFC 8446 6.1)."""
+    gateway = tls()
+    sock = socket.create_connection(gateway.address(), timeout=30)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    engine = context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+
+    def until_done(call, *args):
+        while True:
+            try:
+                done = call(*args)
+                sock.sendall(outgoing.read())
+                return done
+            except ssl.SSLWantReadError:
+                sock.sendall(outgoing.read())
+                got = sock.recv(16384)
+                assert got, "ended without close_notify"
+                incoming.write(got)
+
+    with sock:
+        until_done(engine.do_handshake)
+        until_done(engine.write, request("/"))
+        assert until_done(engine.read, 4096).startswith(b"HTTP/1.1 101 ")
+        until_done(engine.unwrap)
+        assert sock.recv(1) == b""
+    gateway.wait_event("session_end", cause="client_gone")
 
 
 # Targets

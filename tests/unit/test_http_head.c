@@ -355,7 +355,9 @@ static void subprotocols(void **state)
         {PROTOCOL "a\r\nX: y\r\nsec-websocket-protocol: b, c\r\n", "a,b,c"},
         {PROTOCOL "a, A\r\n", "a,A"}, /* they compare with case, RFC 6455 11.5 */
         {PROTOCOL "ab, a, b\r\n", "ab,a,b"},
-        {PROTOCOL "\r\n", ""},
+        {PROTOCOL "\r\n", NULL}, /* one name at least, RFC 6455 11.3.4 */
+        {PROTOCOL ",\r\n", NULL},
+        {PROTOCOL "\r\n" PROTOCOL "a\r\n", "a"},
         {PROTOCOL "a, a\r\n", NULL},
         {PROTOCOL "a\r\n" PROTOCOL "b,a\r\n", NULL},
         {PROTOCOL "a,,b\r\n", "a,b"}, /* empty elements are passed over, RFC 9110 5.6.1.2 */

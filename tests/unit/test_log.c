@@ -520,6 +520,10 @@ static void hides_secrets(void **state)
         {"?key=1", "?key=***"},
         {"/x?tok%", "/x?tok%"},
         {"/x?tok%6", "/x?tok%6"},
+        {"/x?passwd=abc&client_secret=abc&pwd=abc", "/x?passwd=***&client_secret=***&pwd=***"},
+        {"/x?auth=abc&sessionId=abc&sig=abc&jwt=abc", "/x?auth=***&sessionId=***&sig=***&jwt=***"},
+        {"/x?design=abc&X-Amz-Signature=abc", "/x?design=abc&X-Amz-Signature=***"},
+        {"/x?credential=abc&passphrase=abc", "/x?credential=***&passphrase=***"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char out[128];
