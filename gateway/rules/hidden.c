@@ -1,6 +1,9 @@
-/* Which routes can never match. Says so only where one earlier route surely takes everything; several that do
- * it together are not looked for. */
+/* Which routes can never match. Says so only where earlier routes surely take everything: one of them all of
+ * it, or each of its parts (a host with a path with a network, and so on, out of its lists) one or another.
+ */
 #include "rules/load.h"
+
+enum { PARTS_MOST = 1024 }; /* of one route: beyond it, only one that takes everything is looked for */
 
 /* ---- Whether every host, path, client, Origin, offer that `b` takes is taken by `a` too */
 
@@ -159,13 +162,73 @@ static bool hides(const struct route *a, const struct route *b)
     return origins_cover(a, b) && subprotocols_cover(a, b);
 }
 
+static size_t take_digit(size_t *n, size_t base)
+{
+    size_t digit = *n % base;
+    *n /= base;
+    return digit;
+}
+
+/* The part of that number: a route like `b` with one entry of each of its lists. False: there are no more. */
+static bool part_of(const struct route *b, size_t n, struct route *part)
+{
+    *part = *b;
+    if (b->host_count > 0) {
+        part->hosts += take_digit(&n, b->host_count);
+        part->host_count = 1;
+    }
+    if (b->path_count > 0) {
+        part->paths += take_digit(&n, b->path_count);
+        part->path_count = 1;
+    }
+    if (b->from_count > 0) {
+        part->from += take_digit(&n, b->from_count);
+        part->from_count = 1;
+    }
+    if (b->files == NULL) {
+        part->origins += take_digit(&n, b->origin_count);
+        part->origin_count = 1;
+        part->subprotocols += take_digit(&n, b->subprotocol_count);
+        part->subprotocol_count = 1;
+    }
+    return n == 0;
+}
+
+static const struct route *first_that_hides(
+    const struct rules *rules, size_t before, const struct route *route)
+{
+    for (size_t i = 0; i < before; i++) {
+        if (hides(&rules->routes[i], route)) {
+            return &rules->routes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_hidden_in_parts(const struct rules *rules, size_t j)
+{
+    struct route part;
+    size_t n = 0;
+    while (n < PARTS_MOST && part_of(&rules->routes[j], n, &part)) {
+        if (first_that_hides(rules, j, &part) == NULL) {
+            return false;
+        }
+        n++;
+    }
+    return n < PARTS_MOST;
+}
+
+/* `by` is NULL where there are several. */
 static void warn(const struct route *hidden, const struct route *by, struct faults *faults)
 {
     char key[32];
     struct text t;
     text_init(&t, key, sizeof key);
     text_addf(&t, "routes[%u]", hidden->index);
-    if (hidden->files && !by->files) {
+    if (by == NULL) {
+        faults_warn(faults, hidden->at, key,
+            "never matches, since those before it together take all that it would: put this one before them");
+    } else if (hidden->files && !by->files) {
         faults_warn(faults, hidden->at, key,
             "serves no file, since routes[%u] at line %u takes every GET here and answers 426: put this one "
             "before it",
@@ -180,12 +243,9 @@ static void warn(const struct route *hidden, const struct route *by, struct faul
 void rules_warn_hidden(const struct rules *rules, struct faults *faults)
 {
     for (size_t j = 1; j < rules->route_count; j++) {
-        for (size_t i = 0; i < j; i++) {
-            if (!hides(&rules->routes[i], &rules->routes[j])) {
-                continue;
-            }
-            warn(&rules->routes[j], &rules->routes[i], faults);
-            break;
+        const struct route *by = first_that_hides(rules, j, &rules->routes[j]);
+        if (by != NULL || is_hidden_in_parts(rules, j)) {
+            warn(&rules->routes[j], by, faults);
         }
     }
 }

@@ -93,7 +93,8 @@ void admin_gather_gone(struct admin *admin, unsigned slot);
 
 /* admin.c */
 void admin_connection_over(struct admin *admin);
-/* Takes all that the supervisor has said, so that a question goes to every worker that was there before it. */
+/* Takes all that the supervisor has said, so that a question goes to every worker that was there before it.
+ */
 void admin_listen(struct admin *admin);
 
 #endif

@@ -24,14 +24,18 @@ static struct rules *load(struct slice text)
     return rules;
 }
 
-/* What two routes, each written as the inside of a mapping, make of each other. */
-static bool second_is_hidden(const char *first, const char *second)
+/* Whether the last of some routes, each written as the inside of a mapping, is said to be hidden, and no
+ * other. */
+static bool last_is_hidden(const char *const *routes, unsigned count)
 {
     char array[1024];
     struct text t;
     struct faults faults;
     text_init(&t, array, sizeof array);
-    text_addf(&t, "listen: {address: ':1'}\nroutes:\n  - {%s}\n  - {%s}\n", first, second);
+    text_addf(&t, "listen: {address: ':1'}\nroutes:\n");
+    for (unsigned i = 0; i < count; i++) {
+        text_addf(&t, "  - {%s}\n", routes[i]);
+    }
     assert_false(t.cut);
     struct rules *rules = load(text_slice(&t));
     faults_init(&faults);
@@ -41,12 +45,17 @@ static bool second_is_hidden(const char *first, const char *second)
     bool hidden = faults.count == 1;
     if (hidden) {
         assert_true(faults.items[0].warning);
-        assert_int_equal(faults.items[0].at.line, 4);
+        assert_int_equal(faults.items[0].at.line, count + 2);
         assert_int_equal(faults.items[0].at.column, 5);
     }
     faults_fini(&faults);
     rules_free(rules);
     return hidden;
+}
+
+static bool second_is_hidden(const char *first, const char *second)
+{
+    return last_is_hidden((const char *const[]){first, second}, 2);
 }
 
 #define T "target: 'unix:/t', "
@@ -134,6 +143,58 @@ static void a_route_is_hidden_where_one_before_it_takes_all(void **state)
                 "{%s} then {%s}: not %s", rows[i].first, rows[i].second, rows[i].hidden ? "hidden" : "free");
 }
 
+static void several_hide_one_together(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *routes[3];
+        bool hidden;
+    } rows[] = {
+        {{T "host: a", T "host: b", T "host: [a, b]"}, true},
+        {{T "host: a", T "host: b", T "host: [a, b, c]"}, false},
+        {{T "host: a", T "host: b", T}, false},
+        {{T "path: /a/*", T "path: /a", T "path: [/a, /a/*]"}, true},
+        {{T "from: 10.0.0.0/8", T "from: 'fd00::/8'", T "from: [10.1.0.0/16, 'fd00::1']"}, true},
+        {{T "origin: same", T "origin: none", T}, true},
+        {{T "origin: same", T "origin: none", T "origin: any"}, false},
+        {{T "subprotocol: any", T "subprotocol: none", T}, true},
+        {{T "host: [a, b], path: /x", T "host: a, path: /y", T "host: a, path: [/x, /y]"}, true},
+        {{T "host: [a, b], path: /x", T "host: a, path: /y", T "host: [a, b], path: [/x, /y]"}, false},
+        {{T "host: a", F "host: b", F "host: [a, b]"}, true},
+        {{T "host: a", F "host: b", T "host: [a, b]"}, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (last_is_hidden(rows[i].routes, 3) != rows[i].hidden) {
+            fail_msg("row %zu: not %s", i, rows[i].hidden ? "hidden" : "free");
+        }
+    }
+}
+
+/* More ways to ask for a route than are tried: nothing is said of it. */
+static void a_route_of_too_many_parts_is_free(void **state)
+{
+    (void)state;
+    char *array = malloc(1 << 17);
+    struct text t;
+    struct faults faults;
+    assert_non_null(array);
+    text_init(&t, array, 1 << 17);
+    text_addf(
+        &t, "listen: {address: ':1'}\nroutes:\n  - {" T "host: a}\n  - {" T "host: b}\n  - {" T "host: [a");
+    for (unsigned i = 0; i < 5000; i++) {
+        text_addf(&t, ", b");
+    }
+    text_addf(&t, "]}\n");
+    assert_false(t.cut);
+    struct rules *rules = load(text_slice(&t));
+    faults_init(&faults);
+    rules_warn_hidden(rules, &faults);
+    assert_int_equal(faults.count, 0);
+    faults_fini(&faults);
+    rules_free(rules);
+    free(array);
+}
+
 static void the_warning_names_the_first_that_hides(void **state)
 {
     (void)state;
@@ -144,7 +205,8 @@ static void the_warning_names_the_first_that_hides(void **state)
                                      "  - {target: unix:/a, path: /a}\n"
                                      "  - {files: /f, path: /a}\n"
                                      "  - {target: unix:/a, path: /c}\n"
-                                     "  - {target: unix:/a, path: /a}\n"));
+                                     "  - {target: unix:/a, path: /a}\n"
+                                     "  - {target: unix:/a, path: [/c, /b]}\n"));
     char *told = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&told, &len);
@@ -162,7 +224,9 @@ static void the_warning_names_the_first_that_hides(void **state)
                               "put this one before it\n"
                               "f:8:5: routes[5]: warning: never matches, since routes[1] at line 4 takes all "
                               "that it would: put this one "
-                              "before it\n");
+                              "before it\n"
+                              "f:9:5: routes[6]: warning: never matches, since those before it together take "
+                              "all that it would: put this one before them\n");
     free(told);
     faults_fini(&faults);
     rules_free(rules);
@@ -223,15 +287,15 @@ static bool request_of(size_t n, const struct ip_addr addrs[2], struct judge_req
     return n < COUNT(request_subprotocols);
 }
 
-/* The second route of a pair is said to be hidden: no request may reach it. */
-static void assert_out_of_reach(const struct rules *rules, const char *text)
+/* That route is said to be hidden: no request may reach it. */
+static void assert_out_of_reach(const struct rules *rules, size_t index, const char *text)
 {
     struct ip_addr addrs[2];
     struct judge_request request;
     assert_true(ip_parse(SLICE("10.1.2.3"), &addrs[0]) && ip_parse(SLICE("fd00::1"), &addrs[1]));
     for (size_t n = 0; request_of(n, addrs, &request); n++) {
         struct judgement judgement = judge(rules, &request);
-        if (judgement.route == &rules->routes[1])
+        if (judgement.route == &rules->routes[index])
             fail_msg("reached by request %zu:\n%s", n, text);
     }
 }
@@ -248,13 +312,14 @@ static void what_is_said_to_be_hidden_is_out_of_reach(void **state)
         text_addf(&t, "listen: {address: ':1'}\nroutes:\n");
         add_route(&t, &seed);
         add_route(&t, &seed);
+        add_route(&t, &seed);
         assert_false(t.cut);
         struct rules *rules = load(text_slice(&t));
         faults_init(&faults);
         rules_warn_hidden(rules, &faults);
-        if (faults.count > 0) {
+        for (size_t k = 0; k < faults.count; k++) {
             hidden++;
-            assert_out_of_reach(rules, array);
+            assert_out_of_reach(rules, faults.items[k].at.line - 3, array);
         }
         faults_fini(&faults);
         rules_free(rules);
@@ -266,6 +331,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_route_is_hidden_where_one_before_it_takes_all),
+        cmocka_unit_test(several_hide_one_together),
+        cmocka_unit_test(a_route_of_too_many_parts_is_free),
         cmocka_unit_test(the_warning_names_the_first_that_hides),
         cmocka_unit_test(what_is_said_to_be_hidden_is_out_of_reach),
     };
