@@ -122,12 +122,15 @@ def test_waiting_to_reset_does_not_spin(relay, target, says):
     client.close()
     until(lambda: gateway.descriptors() == both - 1)  # it has seen that
     before = gateway.cpu_seconds()
-    if says == "a byte":
-        end.send(b"x")
-    elif says == "its end":
-        end.end_writing()
-    elif says == "reset":
-        end.reset()
+    try:
+        if says == "a byte":
+            end.send(b"x")
+        elif says == "its end":
+            end.end_writing()
+        elif says == "reset":
+            end.reset()
+    except OSError:
+        pass  # on a busy machine its time may be up before
     gateway.wait_event("session_end", cause="client_gone")
     assert gateway.cpu_seconds() - before < 0.5
     end.close()
