@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Targets, on one address (by default 127.0.0.1): prints the ports of an echo, a sink that reads and forgets, and a source without an end,
-which does not care whether anybody listens."""
+"""Targets, on one address (by default 127.0.0.1): prints the ports of an echo, a sink that reads and forgets, and a
+source without an end, which does not care whether anybody listens."""
 
 import asyncio
 import sys
