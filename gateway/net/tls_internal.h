@@ -44,10 +44,10 @@ void tls_pem_blame(char why[TLS_WHY_MAX], const char *file, const char *format, 
 
 /* ---- tls_pipe.c: the way between OpenSSL and a socket.
  *
- * OpenSSL is given no socket but a BIO of ours, so that the system calls are counted here: a read is one
- * recv(2) for many records, a write one send(2). Both go through buffers that all connections of a thread
- * share and that hold nothing between two calls; a connection keeps only what did not fit, in its inbox and
- * its outbox. */
+ * OpenSSL is given no socket but a BIO of ours, one for all connections of a thread, so that the system calls
+ * are counted here: a read is one recv(2) for many records, a write one send(2). Both go through buffers that
+ * all connections of a thread share and that hold nothing between two calls; a connection keeps only what did
+ * not fit, in its inbox and its outbox. */
 
 struct tls_pipe {
     struct buf inbox;  /* ciphertext that came and is not yet decrypted */
@@ -58,9 +58,11 @@ struct tls_pipe {
     unsigned takes;    /* how often OpenSSL may still take of what came: twice a record */
 };
 
-/* Makes it what `ssl` reads from and writes to. It may not move from then on. False when there is no memory.
- */
+/* Makes it what `ssl` reads from and writes to, on this thread. False when there is no memory. */
 bool tls_pipe_init(struct tls_pipe *pipe, SSL *ssl, int fd);
+
+/* Before each call of OpenSSL that may move bytes. */
+void tls_pipe_use(struct tls_pipe *pipe);
 void tls_pipe_fini(struct tls_pipe *pipe);
 
 /* One recv(2), of `cap` bytes or one record, for OpenSSL to take. tls_pipe_settle is to follow. */

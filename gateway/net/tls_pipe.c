@@ -13,6 +13,8 @@ enum {
 };
 
 struct shared {
+    BIO *bio;                 /* of all connections, which hold a reference each */
+    struct tls_pipe *pipe;    /* of the one that OpenSSL is called for */
     size_t read_at, read_end; /* ciphertext that came and is not yet taken */
     size_t write_end;         /* ciphertext that is to go */
     uint8_t read[SHARED_CAP];
@@ -106,12 +108,12 @@ struct io_result tls_pipe_flush(struct tls_pipe *pipe)
     return (struct io_result){status, 0, 0};
 }
 
-/* ---- The BIO. */
+/* ---- The BIO. Connections take turns with the one of their thread: what it is to them lies in the pipe. */
 
 /* From the inbox, and then from the shared buffer. */
 static int bio_read(BIO *bio, char *to, int cap)
 {
-    struct tls_pipe *pipe = BIO_get_data(bio);
+    struct tls_pipe *pipe = shared->pipe;
     BIO_clear_retry_flags(bio);
     size_t kept = buf_len(&pipe->inbox);
     size_t held = kept > 0 ? kept : shared->read_end - shared->read_at;
@@ -134,7 +136,7 @@ static int bio_read(BIO *bio, char *to, int cap)
 static int bio_write(BIO *bio, const char *from, int len)
 {
     BIO_clear_retry_flags(bio);
-    return collect(BIO_get_data(bio), from, (size_t)len) ? len : -1;
+    return collect(shared->pipe, from, (size_t)len) ? len : -1;
 }
 
 static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
@@ -157,28 +159,41 @@ static void make_method(void)
     }
 }
 
-bool tls_pipe_init(struct tls_pipe *pipe, SSL *ssl, int fd)
+static bool share(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_method);
-    if (shared == NULL) {
-        shared = malloc(sizeof *shared);
-        if (shared == NULL) {
-            return false;
-        }
-        shared->read_at = shared->read_end = shared->write_end = 0;
+    if (shared != NULL) {
+        return true;
     }
     BIO *bio = method != NULL ? BIO_new(method) : NULL;
-    if (bio == NULL) {
+    shared = bio != NULL ? malloc(sizeof *shared) : NULL;
+    if (shared == NULL) {
+        BIO_free(bio);
+        return false;
+    }
+    BIO_set_init(bio, 1);
+    shared->bio = bio;
+    shared->pipe = NULL;
+    shared->read_at = shared->read_end = shared->write_end = 0;
+    return true;
+}
+
+bool tls_pipe_init(struct tls_pipe *pipe, SSL *ssl, int fd)
+{
+    if (!share() || BIO_up_ref(shared->bio) != 1) {
         return false;
     }
     *pipe = (struct tls_pipe){.fd = fd};
     buf_init(&pipe->inbox);
     buf_init(&pipe->outbox);
-    BIO_set_data(bio, pipe);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(ssl, bio, bio);
+    SSL_set_bio(ssl, shared->bio, shared->bio);
     return true;
+}
+
+void tls_pipe_use(struct tls_pipe *pipe)
+{
+    shared->pipe = pipe;
 }
 
 void tls_pipe_fini(struct tls_pipe *pipe)

@@ -74,6 +74,12 @@ static struct io_result fail_errno(struct tls_transport *tls, int err)
 
 /* ---- Around each call of OpenSSL. */
 
+static void enter(struct tls_transport *tls)
+{
+    ERR_clear_error();
+    tls_pipe_use(&tls->pipe);
+}
+
 static struct io_result fail_ssl(struct tls_transport *tls)
 {
     const char *fault = tls_fault_take(tls->ssl);
@@ -93,7 +99,7 @@ static bool settle(struct tls_transport *tls, bool more)
 /* close_notify. By the pipe it is taken at once; a socket may be full. */
 static void notify(struct tls_transport *tls)
 {
-    ERR_clear_error();
+    enter(tls);
     int rc = SSL_shutdown(tls->ssl); /* the peer's own close_notify is read(), not awaited here */
     tls->notify_waits = rc < 0 && SSL_get_error(tls->ssl, rc) == SSL_ERROR_WANT_WRITE;
     ERR_clear_error();
@@ -136,7 +142,7 @@ static void leave_socket(struct tls_transport *tls)
 
 static struct io_result handshake_step(struct tls_transport *tls)
 {
-    ERR_clear_error();
+    enter(tls);
     tls->pipe.takes = UINT_MAX; /* a step of it is a share already (RELAY_HANDSHAKES) */
     int rc = SSL_do_handshake(tls->ssl);
     int error = SSL_get_error(tls->ssl, rc);
@@ -212,7 +218,7 @@ static size_t decrypt(struct tls_transport *tls, char *to, size_t cap)
         size_t one = 0;
         unsigned takes = share < SHARE_AT_ONCE ? share : SHARE_AT_ONCE;
         tls->pipe.takes = takes;
-        ERR_clear_error();
+        enter(tls);
         int rc = SSL_read_ex(tls->ssl, to + n, cap - n, &one);
         share -= price_of(takes - tls->pipe.takes, share);
         if (rc == 1) {
@@ -334,7 +340,7 @@ static struct io_result write_and(struct transport *t, const void *from, size_t 
         return result;
     }
     size_t n = 0;
-    ERR_clear_error();
+    enter(tls);
     bool taken = SSL_write_ex(tls->ssl, from, len, &n) == 1;
     if (!taken) {
         result = fail_ssl(tls);

@@ -1,6 +1,7 @@
 #include "relay/relay.h"
 #include "base/clock.h"
 #include "relay/session.h"
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -26,6 +27,13 @@ static void seed_ids(struct relay *relay)
     relay->next_id = (uint64_t)seed << 32 | 1; /* 0 is nobody's */
 }
 
+static void give_memory_back(struct wheel_timer *timer, uint64_t now_ms)
+{
+    (void)timer;
+    (void)now_ms;
+    (void)malloc_trim(0);
+}
+
 bool relay_init(struct relay *relay, const struct rules *rules, struct log *log, struct dial_host net,
     const struct census *census, const unsigned *rows, char why[TLS_WHY_MAX])
 {
@@ -33,6 +41,7 @@ bool relay_init(struct relay *relay, const struct rules *rules, struct log *log,
     relay->pool = POOL_OF(struct session);
     list_init(&relay->all);
     list_init(&relay->again);
+    wheel_timer_init(&relay->trim, give_memory_back);
     relay_turn(relay, clock_now_ms());
     relay->rows = calloc(rules->route_count, sizeof *relay->rows);
     relay->scratch = malloc(RELAY_HEADROOM + RELAY_READ_MAX);
@@ -72,6 +81,7 @@ void relay_fini(struct relay *relay)
         session_move(s, SESSION_DONE);
         session_run(s);
     }
+    wheel_cancel(&relay->trim);
     targets_free(relay->targets, relay->rules->route_count);
     pool_fini(&relay->pool);
     free(relay->rows);

@@ -52,16 +52,19 @@ struct relay {
     struct pool pool; /* of sessions */
     struct list all;  /* every session */
     struct asked_book asked;
-    struct list again;      /* those with bytes that poll will not announce */
-    uint8_t *scratch;       /* RELAY_HEADROOM + RELAY_READ_MAX bytes; in use only within a step */
-    uint64_t next_id;       /* a random start in the upper half, a count in the lower */
-    uint64_t connections;   /* length of `all` */
-    uint64_t crowd;         /* the most there were since memory was given back */
-    bool leaving;           /* no more is accepted: kept connections end with the answer under way */
-    bool refusing;          /* and new sessions get 503 */
-    bool draining;          /* and those that there were have ended */
-    bool cannot_splice;     /* the kernel has refused it */
-    uint64_t spliced_bytes; /* of downloads, past this process */
+    struct list again;       /* those with bytes that poll will not announce */
+    uint8_t *scratch;        /* RELAY_HEADROOM + RELAY_READ_MAX bytes; in use only within a step */
+    uint64_t next_id;        /* a random start in the upper half, a count in the lower */
+    uint64_t connections;    /* length of `all` */
+    uint64_t crowd;          /* the most there were since memory was given back */
+    uint64_t opening;        /* of them have no target yet */
+    uint64_t rush;           /* the most of those since then */
+    struct wheel_timer trim; /* until memory is given back */
+    bool leaving;            /* no more is accepted: kept connections end with the answer under way */
+    bool refusing;           /* and new sessions get 503 */
+    bool draining;           /* and those that there were have ended */
+    bool cannot_splice;      /* the kernel has refused it */
+    uint64_t spliced_bytes;  /* of downloads, past this process */
 };
 
 /* `rules`, `log`, `net` and `census` outlive the relay. `rows` has each route's row of the tally by its

@@ -2,12 +2,11 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include <assert.h>
-#include <malloc.h>
 #include <stdlib.h>
 
 /* Of one turn: a lifecycle has fewer, but a client may have many requests for files waiting. */
 enum { STEPS_MAX = 16, US_PER_MS = 1000 };
-enum { CROWD_LEAST = 64 };
+enum { CROWD_LEAST = 32, TRIM_PAUSE_MS = 100 };
 
 #define NEXT(state) (1U << (state))
 
@@ -81,10 +80,32 @@ void session_conclude(struct session *s)
     session_log_end(s);
 }
 
+/* What a crowd took lies between what stays, and malloc(3) would keep it: once most have gone, or are through
+ * the handshakes, the system has it back; a moment later, so that a crowd that comes and goes costs little.
+ */
+static void crowd_shrinks(struct relay *relay, uint64_t now, uint64_t *most)
+{
+    if (*most >= CROWD_LEAST && now <= *most / 4) {
+        *most = now;
+        if (!wheel_armed(&relay->trim)) {
+            wheel_arm(relay->net.wheel, &relay->trim, relay->now_ms + TRIM_PAUSE_MS);
+        }
+    }
+}
+
+static void crowd_grows(uint64_t *now, uint64_t *most)
+{
+    ++*now;
+    *most = *now > *most ? *now : *most;
+}
+
 void session_move(struct session *s, enum session_state to)
 {
     assert((lifecycle[s->state].next & NEXT(to)) != 0);
     target_give_up(s);
+    if (s->state < SESSION_RELAY && to >= SESSION_RELAY) {
+        crowd_shrinks(s->relay, --s->relay->opening, &s->relay->rush);
+    }
     s->state = to;
     s->deadline_ms = deadline_of(s, to);
     switch (to) {
@@ -128,17 +149,6 @@ void session_close_side(struct session *s, struct session_side *side, bool reset
     }
 }
 
-/* What a crowd took lies between what stays, and malloc(3) would keep it: once most have gone, the system has
- * it back. */
-static void crowd_shrinks(struct relay *relay)
-{
-    relay->connections--;
-    if (relay->crowd >= CROWD_LEAST && relay->connections <= relay->crowd / 4) {
-        relay->crowd = relay->connections;
-        (void)malloc_trim(0);
-    }
-}
-
 static void session_free(struct session *s)
 {
     struct relay *relay = s->relay;
@@ -157,7 +167,7 @@ static void session_free(struct session *s)
     list_remove(&s->link);
     tally_take(&relay->census->own->connections, 1);
     pool_give(&relay->pool, s);
-    crowd_shrinks(relay);
+    crowd_shrinks(relay, --relay->connections, &relay->crowd);
 }
 
 void session_tls_failed(struct session *s, const char *reason)
@@ -338,8 +348,8 @@ void relay_accept_transport(
     s->client.io = io;
     list_init(&s->again);
     list_push_back(&relay->all, &s->link);
-    relay->connections++;
-    relay->crowd = relay->connections > relay->crowd ? relay->connections : relay->crowd;
+    crowd_grows(&relay->connections, &relay->crowd);
+    crowd_grows(&relay->opening, &relay->rush);
     tally_add(&relay->census->own->connections, 1);
     tally_add(&relay->census->own->accepted, 1);
     loop_watch_init(&s->client.watch, io->fd, client_ready);
