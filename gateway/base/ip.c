@@ -1,4 +1,5 @@
 #include "base/ip.h"
+#include "base/text.h"
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -110,9 +111,16 @@ bool ip_is_v4(const struct ip_addr *addr)
 
 void ip_format(const struct ip_addr *addr, char out[IP_TEXT_MAX])
 {
-    bool v4 = ip_is_v4(addr);
-    const uint8_t *bytes = v4 ? addr->bytes + sizeof(mapped_prefix) : addr->bytes;
-    if (!inet_ntop(v4 ? AF_INET : AF_INET6, bytes, out, IP_TEXT_MAX)) {
-        out[0] = '\0';
+    if (!ip_is_v4(addr)) {
+        if (!inet_ntop(AF_INET6, addr->bytes, out, IP_TEXT_MAX)) {
+            out[0] = '\0';
+        }
+        return;
+    }
+    struct text text;
+    text_init(&text, out, IP_TEXT_MAX);
+    for (size_t i = sizeof(mapped_prefix); i < sizeof addr->bytes; i++) {
+        text_add(&text, i > sizeof(mapped_prefix) ? SLICE(".") : SLICE(""));
+        text_add_u64(&text, addr->bytes[i]);
     }
 }

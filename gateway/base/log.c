@@ -116,7 +116,9 @@ static bool add_key(struct log_line *line, const char *key, size_t more)
         line->text.cut = true;
         return false;
     }
-    text_addf(&line->text, json ? ",\"%s\":" : " %s=", key);
+    text_add(&line->text, json ? SLICE(",\"") : SLICE(" "));
+    text_add_cstr(&line->text, key);
+    text_add(&line->text, json ? SLICE("\":") : SLICE("="));
     return true;
 }
 
@@ -142,7 +144,11 @@ static void begin(struct log_line *line, struct log *log, enum log_level level, 
     switch (log->format) {
     case LOG_TEXT:
         if (!headed) {
-            text_addf(&line->text, "%s %s %s", time, log_level_name(level), event);
+            text_add_cstr(&line->text, time);
+            text_add(&line->text, SLICE(" "));
+            text_add_cstr(&line->text, log_level_name(level));
+            text_add(&line->text, SLICE(" "));
+            text_add_cstr(&line->text, event);
         }
         break;
     case LOG_JSON:

@@ -25,6 +25,11 @@ void text_add(struct text *t, struct slice s)
     t->p[t->len] = '\0';
 }
 
+void text_add_cstr(struct text *t, const char *cstr)
+{
+    text_add(t, slice_from(cstr));
+}
+
 void text_addf(struct text *t, const char *format, ...)
 {
     size_t room = t->cap - t->len;
@@ -57,6 +62,16 @@ void text_add_u64(struct text *t, uint64_t value)
         value /= 10;
     } while (value != 0);
     text_add(t, (struct slice){digits + at, sizeof digits - at});
+}
+
+void text_add_digits(struct text *t, uint64_t value, unsigned digits)
+{
+    char array[20];
+    assert(digits <= sizeof array);
+    for (size_t i = digits; i-- > 0; value /= 10) {
+        array[i] = (char)('0' + value % 10);
+    }
+    text_add(t, (struct slice){array, digits});
 }
 
 void text_add_hex64(struct text *t, uint64_t value)

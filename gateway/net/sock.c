@@ -1,4 +1,5 @@
 #include "net/sock.h"
+#include "base/text.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sockios.h>
@@ -45,17 +46,22 @@ struct sock_peer sock_self(int fd)
 
 void sock_peer_format(const struct sock_peer *peer, char out[SOCK_TEXT_MAX])
 {
+    struct text text;
+    text_init(&text, out, SOCK_TEXT_MAX);
     if (peer->is_unix) {
-        (void)snprintf(out, SOCK_TEXT_MAX, "unix");
+        text_add(&text, SLICE("unix"));
         return;
     }
     char ip[IP_TEXT_MAX];
+    bool brackets = peer->port != 0 && !ip_is_v4(&peer->addr);
     ip_format(&peer->addr, ip);
-    if (peer->port == 0) {
-        (void)snprintf(out, SOCK_TEXT_MAX, "%s", ip);
-        return;
+    text_add(&text, brackets ? SLICE("[") : SLICE(""));
+    text_add_cstr(&text, ip);
+    text_add(&text, brackets ? SLICE("]") : SLICE(""));
+    if (peer->port != 0) {
+        text_add(&text, SLICE(":"));
+        text_add_u64(&text, peer->port);
     }
-    (void)snprintf(out, SOCK_TEXT_MAX, ip_is_v4(&peer->addr) ? "%s:%u" : "[%s]:%u", ip, peer->port);
 }
 
 void sock_no_delay(int fd)

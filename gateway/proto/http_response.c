@@ -62,12 +62,14 @@ void http_response_refusal(struct text *out, uint16_t status, const char *phrase
 void http_response_switching(
     struct text *out, const char *accept_key, struct slice subprotocol, const char *session)
 {
-    text_addf(out,
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: %s\r\nSluice-Session: %s\r\n",
-        accept_key, session);
+    text_add(out, SLICE("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        "Sec-WebSocket-Accept: "));
+    text_add_cstr(out, accept_key);
+    text_add(out, SLICE("\r\nSluice-Session: "));
+    text_add_cstr(out, session);
     if (subprotocol.len > 0) {
-        text_addf(out, "Sec-WebSocket-Protocol: %.*s\r\n", SLICE_ARG(subprotocol));
+        text_add(out, SLICE("\r\nSec-WebSocket-Protocol: "));
+        text_add(out, subprotocol);
     }
-    text_add(out, SLICE("\r\n"));
+    text_add(out, SLICE("\r\n\r\n"));
 }
