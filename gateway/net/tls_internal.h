@@ -108,6 +108,17 @@ const char *tls_fault_take(const SSL *ssl);
 /* Gives back what a thread keeps of the memory of record buffers; it may go on and keep again. */
 void tls_alloc_thread_fini(void);
 
+/* ---- tls_ktls.c */
+
+/* OpenSSL writes to the socket itself from now on and hands the kernel its keys, where it can. *rekeyed,
+ * which lives as long as `ssl`, is set when the peer was told of another key to come: OpenSSL 3.0 hands that
+ * on to nobody, and what the kernel goes on to send cannot be read. False: no memory, and all is as it was.
+ */
+bool tls_ktls_begin(SSL *ssl, int fd, bool *rekeyed) __attribute__((warn_unused_result));
+
+/* Behind the handshake: whether the kernel encrypts. If not, OpenSSL writes to what it reads from. */
+bool tls_ktls_end(SSL *ssl);
+
 /* ---- tls_transport.c */
 
 /* What every context of ours has: no compression, no renegotiation, no idle buffers. */

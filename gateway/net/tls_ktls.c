@@ -41,3 +41,39 @@ const char *tls_ktls_missing(void)
     pthread_once(&once, find_out);
     return missing;
 }
+
+static void note_message(
+    int sent, int version, int type, const void *bytes, size_t len, SSL *ssl, void *rekeyed)
+{
+    (void)version;
+    (void)ssl;
+    if (sent != 0 && type == SSL3_RT_HANDSHAKE && len > 0 &&
+        *(const unsigned char *)bytes == SSL3_MT_KEY_UPDATE) {
+        *(bool *)rekeyed = true;
+    }
+}
+
+bool tls_ktls_begin(SSL *ssl, int fd, bool *rekeyed)
+{
+    BIO *socket = BIO_new_socket(fd, BIO_NOCLOSE);
+    if (socket == NULL) {
+        return false;
+    }
+    SSL_set0_wbio(ssl, socket);
+    SSL_set_options(ssl, SSL_OP_ENABLE_KTLS);
+    SSL_set_msg_callback(ssl, note_message);
+    SSL_set_msg_callback_arg(ssl, rekeyed);
+    return true;
+}
+
+bool tls_ktls_end(SSL *ssl)
+{
+    if (BIO_get_ktls_send(SSL_get_wbio(ssl))) {
+        return true;
+    }
+    BIO *pipe = SSL_get_rbio(ssl);
+    BIO_up_ref(pipe);
+    SSL_set0_wbio(ssl, pipe);
+    SSL_set_msg_callback(ssl, NULL);
+    return false;
+}

@@ -32,6 +32,7 @@ struct tls_transport {
     enum sending sending;
     bool ktls;         /* OpenSSL writes to the socket, until it is known what comes of it */
     bool kernel_sends; /* the kernel encrypts: what is sent goes to the socket as it is */
+    bool rekeyed;      /* with `ktls`: we have told the peer of a new key */
     bool write_waits;  /* the handshake, for the socket to take more */
     bool notify_waits; /* the same for close_notify */
     bool end_untold;   /* ENDED or FAILED came up behind bytes that were to be handed out first */
@@ -130,14 +131,10 @@ static void leave_socket(struct tls_transport *tls)
         return;
     }
     tls->ktls = false;
-    tls->kernel_sends = BIO_get_ktls_send(SSL_get_wbio(tls->ssl));
+    tls->kernel_sends = tls_ktls_end(tls->ssl);
     if (tls->kernel_sends) {
         tls->transport.ops = &tls_kernel_ops;
-        return;
     }
-    BIO *pipe = SSL_get_rbio(tls->ssl);
-    BIO_up_ref(pipe);
-    SSL_set0_wbio(tls->ssl, pipe);
 }
 
 static struct io_result handshake_step(struct tls_transport *tls)
@@ -252,6 +249,9 @@ static size_t decrypt_and_answer(struct tls_transport *tls, void *to, size_t cap
         (void)fail(tls, "asks for answers and does not read them", 0);
     } else {
         tls->answers = (uint16_t)(tls->answers + more);
+    }
+    if (tls->kernel_sends && tls->rekeyed) {
+        (void)fail(tls, "asks for new keys, which the kernel does not take", 0);
     }
     return n;
 }
@@ -481,17 +481,6 @@ void tls_transport_prepare(SSL_CTX *context)
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN);
 }
 
-/* From then on OpenSSL writes to the socket, which does not know of the pipe. */
-static void use_socket(struct tls_transport *tls)
-{
-    BIO *socket = BIO_new_socket(tls->transport.fd, BIO_NOCLOSE);
-    if (socket != NULL) { /* without memory for it, as without it */
-        SSL_set0_wbio(tls->ssl, socket);
-        SSL_set_options(tls->ssl, SSL_OP_ENABLE_KTLS);
-        tls->ktls = true;
-    }
-}
-
 struct transport *tls_transport_new(SSL *ssl, int fd, bool ktls)
 {
     struct tls_transport *tls = calloc(1, sizeof *tls);
@@ -504,9 +493,7 @@ struct transport *tls_transport_new(SSL *ssl, int fd, bool ktls)
     tls->ssl = ssl;
     tls->fault = "";
     tls->stage = SSL_is_server(ssl) ? STAGE_HANDSHAKING : STAGE_CALLING;
-    if (ktls) {
-        use_socket(tls);
-    }
+    tls->ktls = ktls && tls_ktls_begin(ssl, fd, &tls->rekeyed);
     return &tls->transport;
 }
 

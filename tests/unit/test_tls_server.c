@@ -2,7 +2,7 @@
  */
 #include "base/slice.h"
 #include "made_certs.h"
-#include "net/tls.h"
+#include "net/tls_internal.h"
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <setjmp.h>
@@ -390,6 +390,36 @@ static void key_updates_pass_unnoticed(void **state)
     visit_end(&visit);
 }
 
+/* While OpenSSL writes to the socket for kTLS' sake, a key of ours that the peer was told of is noted: the
+ * kernel would go on with the old one. */
+static void a_key_update_of_ours_is_noted(void **state)
+{
+    (void)state;
+    struct visit visit;
+    bool rekeyed = false;
+    char bytes[100];
+    visit_begin(&visit, server);
+    visit_shake(&visit);
+    expect_done(&visit);
+    SSL *ssl = tls_transport_ssl(visit.transport);
+    assert_true(tls_ktls_begin(ssl, visit.transport->fd, &rekeyed));
+    assert_int_equal(1, SSL_key_update(visit.ssl, SSL_KEY_UPDATE_NOT_REQUESTED));
+    assert_int_equal(4, SSL_write(visit.ssl, "ping", 4));
+    assert_int_equal(4, visit.transport->ops->read(visit.transport, bytes, sizeof bytes).n);
+    assert_false(rekeyed);        /* theirs alone */
+    for (int i = 0; i < 2; i++) { /* OpenSSL answers with its next write, or behind the next request */
+        assert_int_equal(1, SSL_key_update(visit.ssl, SSL_KEY_UPDATE_REQUESTED));
+        assert_int_equal(1, SSL_do_handshake(visit.ssl));
+        assert_int_equal(
+            IO_WANT_READ, visit.transport->ops->read(visit.transport, bytes, sizeof bytes).status);
+    }
+    assert_true(rekeyed);
+    assert_false(tls_ktls_end(ssl)); /* a socket that is not TCP: the kernel has no keys */
+    assert_int_equal(4, visit.transport->ops->write(visit.transport, "pong", 4).n);
+    assert_int_equal(4, SSL_read(visit.ssl, bytes, sizeof bytes));
+    visit_end(&visit);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -438,6 +468,7 @@ int main(void)
         cmocka_unit_test(a_client_hello_may_come_byte_by_byte),
         cmocka_unit_test(key_updates_without_end_are_refused),
         cmocka_unit_test(key_updates_pass_unnoticed),
+        cmocka_unit_test(a_key_update_of_ours_is_noted),
     };
     return cmocka_run_group_tests_name("tls_server", tests, set_up, tear_down);
 }
