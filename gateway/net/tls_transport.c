@@ -127,14 +127,11 @@ static const struct transport_ops tls_kernel_ops;
 /* The handshake is done, and with it the kernel has its keys, or OpenSSL did not hand them on. */
 static void leave_socket(struct tls_transport *tls)
 {
-    if (!tls->ktls) {
-        return;
-    }
-    tls->ktls = false;
-    tls->kernel_sends = tls_ktls_end(tls->ssl);
-    if (tls->kernel_sends) {
+    if (tls->ktls && tls_ktls_end(tls->ssl)) {
+        tls->kernel_sends = true;
         tls->transport.ops = &tls_kernel_ops;
     }
+    tls->ktls = false;
 }
 
 static struct io_result handshake_step(struct tls_transport *tls)
