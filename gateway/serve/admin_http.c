@@ -64,8 +64,9 @@ static bool is_monitoring(enum admin_page page)
     return page == ADMIN_HEALTH || page == ADMIN_READY || page == ADMIN_METRICS;
 }
 
+/* The pages for monitors tell little, and monitors call this machine what they like. */
 static void judge_sender(
-    const struct admin_context *context, const struct http_head *head, struct admin_ask *ask)
+    const struct admin_context *context, const struct http_head *head, bool monitor, struct admin_ask *ask)
 {
     if (head->has_origin) {
         refuse(ask, 403, "requests of web pages (with an Origin header) are not taken here");
@@ -73,7 +74,6 @@ static void judge_sender(
     bool known = is_address(head->host) || slice_eq_nocase(head->host, SLICE("localhost")) ||
                  slice_eq_nocase(head->host, slice_from(context->machine)) ||
                  slice_eq_nocase(head->host, slice_from(context->rule->address.host));
-    bool monitor = !is_loopback(&context->peer.addr) && is_monitoring(ask->page);
     if (!known && !context->peer.is_unix && !monitor) {
         refuse(ask, 421,
             "the Host here is an IP address, localhost or this machine's name: %.*s could be a web page's",
@@ -254,6 +254,9 @@ static void read_query(const struct board_head *board, const struct http_head *h
     if (query.len > 0) {
         query = (struct slice){query.p + 1, query.len - 1};
     }
+    if (is_monitoring(ask->page)) {
+        return; /* monitors have habits */
+    }
     if (query.len > 0 && ask->page != ADMIN_SESSIONS) {
         refuse(ask, 400, "this page takes no query");
     }
@@ -298,7 +301,7 @@ void admin_http_judge(const struct admin_context *context, const struct http_req
     struct admin_ask page = {.allow = ""}; /* a stranger is not told what there is */
     read_page(&head, &page);
     ask->page = page.page;
-    judge_sender(context, &head, ask);
+    judge_sender(context, &head, page.status == 0 && is_monitoring(page.page), ask);
     if (page.status != 0) {
         refuse(ask, page.status, "%s", page.why);
     }

@@ -332,7 +332,8 @@ def test_web_pages_and_strangers_are_refused(served):
     one = served()
     for path in ("/metrics", "/sessions", "/healthz"):
         assert one.admin.get(path, origin="http://localhost").status == 403
-        assert one.admin.get(path, host="evil.example").status == 421
+        status = 421 if path == "/sessions" else 200  # a monitor may call this machine what it likes
+        assert one.admin.get(path, host="evil.example").status == status
     assert one.admin.delete("/sessions?all=1", origin="null").status == 403
     assert one.gateway.wait_event("admin_refused", status=403)["client"].startswith("127.0.0.1:")
     one.gateway.wait_event("admin_refused", status=421)
