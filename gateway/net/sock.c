@@ -91,6 +91,20 @@ void sock_keep_alive(int fd, uint64_t quiet_ms, uint64_t answer_ms)
     }
 }
 
+bool sock_is_unanswered(int fd, uint64_t span_ms)
+{
+    enum { PROBES = 3, US_PER_MS = 1000 }; /* one or two may have been lost */
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || info.tcpi_last_ack_recv < span_ms) {
+        return false;
+    }
+    /* A peer that lives answers each try before the next one, which is a time-out later. */
+    uint64_t try_ms = ((uint64_t)info.tcpi_rto + 2 * (uint64_t)info.tcpi_rtt) / US_PER_MS;
+    bool tried = info.tcpi_unacked > 0 && info.tcpi_retransmits > 0 && info.tcpi_last_ack_recv > try_ms;
+    return tried || info.tcpi_probes >= PROBES;
+}
+
 uint64_t sock_acked_bytes(int fd)
 {
     struct tcp_info info = {0};

@@ -32,6 +32,14 @@ void liveness_ask_target(struct session *s)
     sock_keep_alive(s->target.io->fd, timeouts->ping_ms, timeouts->pong_ms);
 }
 
+bool liveness_target_is_gone(const struct session *s)
+{
+    const struct route_timeouts *timeouts = s->route != NULL ? &s->route->timeouts : NULL;
+    return s->state == SESSION_RELAY && timeouts->ping_ms != DURATION_OFF &&
+           timeouts->pong_ms != DURATION_OFF &&
+           sock_is_unanswered(s->target.io->fd, timeouts->ping_ms + timeouts->pong_ms);
+}
+
 /* Changes as a side's system takes bytes: the low half of their number. On a unix socket nothing is
  * acknowledged: there it is what has left the queue. */
 static uint32_t taken(const struct session_side *side, const struct session_flow *flow)

@@ -318,7 +318,9 @@ static void timer_fired(struct wheel_timer *timer, uint64_t now_ms)
     struct session *s = CONTAINER_OF(timer, struct session, timer);
     s->relay->now_ms = now_ms;
     liveness_ask_target(s);
-    if (session_next_due_ms(s) <= now_ms) {
+    if (liveness_target_is_gone(s)) {
+        session_end(s, CAUSE_TARGET_RESET, NULL);
+    } else if (session_next_due_ms(s) <= now_ms) {
         liveness_expired(s);
     }
     session_run(s);

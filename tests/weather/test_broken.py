@@ -136,10 +136,60 @@ def test_idle_target_that_is_slow_to_answer(plain):
     end.close()
 
 
+@pytest.mark.short
+@pytest.mark.parametrize("upload", ["a few bytes", "all that fits"])
+def test_target_cable_pulled_for_good_amid_an_upload(plain, upload):
+    """TCP itself would send again for a quarter of an hour."""
+    server = plain.target()
+    gateway = plain.start(server.url, "ping: 1s, pong: 1s, close: 1s")
+    client = plain.open()
+    server.accept()
+    plain.net.order("target", "pull")
+    if upload == "a few bytes":
+        client.send_binary(b"into the void")
+    else:
+        client.sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                client.sock.send(frame(BINARY, bytes(64 * KIB)))
+        client.sock.settimeout(30)
+    began = time.monotonic()
+    one = client.take_frame()
+    while one.opcode != CLOSE and time.monotonic() - began < 10 + LATE_S:
+        if upload == "a few bytes":
+            client.send_frame(PONG, one.payload)
+        one = client.take_frame()
+    assert one.payload[:2] == (1014).to_bytes(2, "big"), one
+    took(began, 1, 10)
+    gateway.wait_event("session_end", cause="target_reset", code=1014)
+
+
+def test_target_that_reads_nothing_for_long(plain):
+    """It says that it has no room whenever it is asked: it lives, and is waited for."""
+    server = plain.target(rcvbuf=8 * KIB)
+    gateway = plain.start(server.url, "ping: 1s, pong: 1s")
+    client = plain.open()
+    end = server.accept()
+    up = Pattern(9)
+    wire = b"".join(frame(BINARY, up.at(at, 64 * KIB)) for at in range(0, 4 * MIB, 64 * KIB))
+    client.sock.settimeout(60)
+    thread = threading.Thread(target=client.send, args=(wire,), daemon=True)
+    thread.start()
+    time.sleep(12)  # which is what this test is of
+    assert not gateway.events("session_end")
+    end.sock.settimeout(60)
+    up.check(0, end.take(4 * MIB))
+    thread.join(60)
+    client.send_close(1000)
+    assert client.take_close()[1] == 1000
+    end.close()
+    gateway.wait_event("session_end", cause="client_close", up_bytes=4 * MIB)
+
+
 def test_target_cable_pulled_amid_an_upload(plain):
     """The client is held back, memory stays, and when the cable is back every byte arrives."""
     server = plain.target()
-    gateway = plain.start(server.url, "ping: 1s, pong: 2s")
+    gateway = plain.start(server.url, "ping: 1s, pong: 30s")
     client = plain.open()
     end = server.accept()
     before = gateway.rss_bytes()
@@ -148,7 +198,7 @@ def test_target_cable_pulled_amid_an_upload(plain):
     wire = b"".join(frame(BINARY, up.at(at, 64 * KIB)) for at in range(0, 4 * MIB, 64 * KIB))
     client.sock.setblocking(False)
     sent, began = 0, time.monotonic()
-    while time.monotonic() - began < 6:  # twice the client's deadlines
+    while time.monotonic() - began < 6:
         try:
             sent += client.sock.send(wire[sent : sent + 64 * KIB])
         except BlockingIOError:
