@@ -292,6 +292,11 @@ static bool tell(struct log *log, uint64_t *lines, const char *reason)
     return *lines == 0;
 }
 
+bool log_owes(const struct log *log)
+{
+    return log->lost > 0 || log->left_out > 0;
+}
+
 bool log_tell_lost(struct log *log)
 {
     return tell(log, &log->lost, "output") && tell(log, &log->left_out, "rate");

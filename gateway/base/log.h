@@ -89,6 +89,9 @@ void log_release(struct log *log);
 /* For a child: what the parent's log owes (the rest of a line, lines to tell of) is not the child's. */
 void log_forked(struct log *log);
 
+/* Whether there are lost lines to tell of. */
+bool log_owes(const struct log *log);
+
 /* Tells of lost lines if that can be done at once; true: there are none any more. */
 bool log_tell_lost(struct log *log);
 

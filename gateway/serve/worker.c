@@ -11,6 +11,7 @@
 enum {
     RESOLVER_THREADS = 4,
     GRACE_MS = 1000, /* a drain gives connections that were just taken this long for their request */
+    TELL_MS = 1000,  /* lost lines are told of this long after, where no further line does it before */
 };
 
 struct worker {
@@ -26,6 +27,7 @@ struct worker {
     struct loop_watch signals; /* looked at by an orphan alone */
     struct orders orders;
     struct wheel_timer grace;
+    struct wheel_timer tell;
     struct listener *listeners; /* [listener_count] */
     unsigned *listens;          /* [listener_count]: which of the rules each is of */
     size_t listener_count;
@@ -103,6 +105,22 @@ static void grace_over(struct wheel_timer *timer, uint64_t now_ms)
     (void)now_ms;
     struct worker *w = CONTAINER_OF(timer, struct worker, grace);
     relay_hush(w->relay);
+}
+
+/* ---- Lines that were lost, after the last one of a flood. */
+
+static void tell_lost(struct wheel_timer *timer, uint64_t now_ms)
+{
+    (void)now_ms;
+    struct worker *w = CONTAINER_OF(timer, struct worker, tell);
+    (void)log_tell_lost(w->log); /* if not, once more */
+}
+
+static void plan_telling(struct worker *w)
+{
+    if (log_owes(w->log) && !wheel_armed(&w->tell)) {
+        wheel_arm(&w->wheel, &w->tell, clock_now_ms() + TELL_MS);
+    }
 }
 
 /* ---- What the supervisor says. */
@@ -278,6 +296,7 @@ static int begin(struct worker *w)
     size_t listeners = count_listeners(w);
     wheel_init(&w->wheel, clock_now_ms());
     wheel_timer_init(&w->grace, grace_over);
+    wheel_timer_init(&w->tell, tell_lost);
     loop_watch_init(&w->control, w->seat.control, supervisor_speaks); /* also what never waits is forgotten */
     w->loop = loop_new(loop_kind_of(g->rules->poller));
     w->listeners = calloc(listeners, sizeof *w->listeners);
@@ -312,6 +331,7 @@ static void end(struct worker *w)
         relay_fini(w->relay);
         w->generation->relay_opened = false;
         wheel_cancel(&w->grace);
+        wheel_cancel(&w->tell);
         loop_forget(w->loop, &w->control);
     }
     if (w->signals.ready != NULL && w->signals.fd >= 0) {
@@ -355,6 +375,7 @@ int worker_run(struct generation *generation, struct worker_seat seat)
         turn(&w, again);
         again = relay_run_again(w.relay);
         log_release(w.log);
+        plan_telling(&w);
     }
     end(&w);
     return status;

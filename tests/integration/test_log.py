@@ -234,6 +234,29 @@ def test_rate(start, keep, target, form):
     assert sum(int(one["lines"]) for one in left_out) >= asked - 20
 
 
+def test_what_the_rate_left_out_is_told_when_the_flood_is_over(start, keep, target):
+    """Without a further line that could tell it on its way."""
+    gateway = start(
+        f"""
+        workers: 2
+        listen: {{address: 127.0.0.1:0}}
+        log: {{rate: 10/h}}
+        routes: {{path: /x, target: "{target().url}"}}
+        """
+    )
+    before, asked = len(gateway.log), 40
+    for _ in range(asked):
+        client = keep(gateway.connect())
+        assert client.ask(request("/nowhere")).status == 404
+        client.close()
+
+    def told():
+        return sum(int(one["lines"]) for one in gateway.events("log_lost"))
+
+    until(lambda: told() + len(gateway.events("request_refused")) >= asked, "all of them to be told of")
+    assert told() + len(gateway.log) - len(gateway.events("log_lost")) == before + asked
+
+
 def test_file(start, target, tmp_path):
     """Relative to the configuration, and not for everybody to read."""
     server = target().serve(echo)
