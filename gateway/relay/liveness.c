@@ -23,13 +23,14 @@ static bool passed(uint64_t since_ms, uint64_t span_ms, uint64_t now_ms)
 
 void liveness_ask_target(struct session *s)
 {
-    const struct route_timeouts *timeouts = s->route != NULL ? &s->route->timeouts : NULL;
-    if (s->state != SESSION_RELAY || s->target_asked || timeouts->pong_ms == DURATION_OFF ||
-        !passed(s->begun_ms, timeouts->ping_ms, s->relay->now_ms)) {
+    if (s->state != SESSION_RELAY || s->target_asked) {
         return;
     }
-    s->target_asked = true;
-    sock_keep_alive(s->target.io->fd, timeouts->ping_ms, timeouts->pong_ms);
+    const struct route_timeouts *timeouts = &s->route->timeouts;
+    if (timeouts->pong_ms != DURATION_OFF && passed(s->begun_ms, timeouts->ping_ms, s->relay->now_ms)) {
+        s->target_asked = true;
+        sock_keep_alive(s->target.io->fd, timeouts->ping_ms, timeouts->pong_ms);
+    }
 }
 
 bool liveness_target_is_gone(const struct session *s)
