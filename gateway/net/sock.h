@@ -32,9 +32,9 @@ void sock_no_delay(int fd);
 void sock_keep_alive(int fd, uint64_t quiet_ms, uint64_t answer_ms);
 
 /* Whether the peer's system has said nothing for `span_ms` to bytes that were sent to it again and again, as
- * one that is gone, or cut off. One that has no room says so whenever it is asked, and is not meant. The kernel
- * itself gives up after some fifteen minutes; TCP_USER_TIMEOUT would end those without room as well. False
- * on a unix socket. */
+ * one that is gone, or cut off. One that has no room says so whenever it is asked, and is not meant. The
+ * kernel itself gives up after some fifteen minutes; TCP_USER_TIMEOUT would end those without room as well.
+ * False on a unix socket. */
 bool sock_is_unanswered(int fd, uint64_t span_ms);
 
 /* How many bytes the peer's system has acknowledged on this connection, in all; 0 where the kernel does not

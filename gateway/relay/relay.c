@@ -70,25 +70,6 @@ void relay_begin(struct relay *relay, struct dial_host net, const struct census 
     relay_turn(relay, clock_now_ms());
 }
 
-void relay_fini(struct relay *relay)
-{
-    while (!list_empty(&relay->all)) {
-        struct session *s = CONTAINER_OF(relay->all.next, struct session, link);
-        if (!s->has_cause) {
-            s->has_cause = true;
-            s->cause = CAUSE_DRAIN;
-        }
-        session_move(s, SESSION_DONE);
-        session_run(s);
-    }
-    wheel_cancel(&relay->trim);
-    targets_free(relay->targets, relay->rules->route_count);
-    pool_fini(&relay->pool);
-    free(relay->rows);
-    free(relay->scratch);
-    *relay = (struct relay){0};
-}
-
 void relay_turn(struct relay *relay, uint64_t now_ms)
 {
     relay->now_ms = now_ms;
@@ -173,4 +154,24 @@ void relay_drain(struct relay *relay)
 {
     relay->leaving = relay->refusing = relay->draining = true;
     relay_each(relay, drain, NULL);
+}
+
+void relay_fini(struct relay *relay)
+{
+    relay_drain(relay); /* what can be told at once is told */
+    while (!list_empty(&relay->all)) {
+        struct session *s = CONTAINER_OF(relay->all.next, struct session, link);
+        if (!s->has_cause) {
+            s->has_cause = true;
+            s->cause = CAUSE_DRAIN;
+        }
+        session_move(s, SESSION_DONE);
+        session_run(s);
+    }
+    wheel_cancel(&relay->trim);
+    targets_free(relay->targets, relay->rules->route_count);
+    pool_fini(&relay->pool);
+    free(relay->rows);
+    free(relay->scratch);
+    *relay = (struct relay){0};
 }

@@ -77,7 +77,7 @@ bool relay_init(struct relay *relay, const struct rules *rules, struct log *log,
 void relay_begin(
     struct relay *relay, struct dial_host net, const struct census *census, const unsigned *rows);
 
-/* Ends every session at once, without a word. */
+/* Ends every session at once (`drain`). What can be told without waiting is: a Close frame, a FIN. */
 void relay_fini(struct relay *relay);
 
 /* Takes a connected, non-blocking socket for good. */

@@ -322,8 +322,8 @@ void liveness_expired(struct session *s);
 /* No frame asks a target whether it lives: the system does, at the pace at which clients are asked. It is
  * told to when the session's first timer fires, which is soon enough and spares short sessions the calls. */
 void liveness_ask_target(struct session *s);
-/* Where bytes are under way, it is not: whether those were not answered for `ping` and `pong` together. Looked
- * at when a timer fires, which is about once in `ping`, or in `pong` while the client is held back. */
+/* Where bytes are under way, it is not: whether those were not answered for `ping` and `pong` together.
+ * Looked at when a timer fires, which is about once in `ping`, or in `pong` while the client is held back. */
 bool liveness_target_is_gone(const struct session *s);
 /* A byte came from the client. */
 void liveness_heard(struct session *s);

@@ -146,7 +146,8 @@ def test_a_second_signal_ends_at_once(start, server, second):
     gateway.signal(second)
     assert gateway.wait() == 0
     for client in clients:
-        client.take_rest()
+        assert client.take_closing()[:2] == (b"", 1012), "they are told, though nothing is waited for"
+        assert gateway.session_end(client)["code"] == "1012"
 
 
 def test_a_worker_that_hangs_is_killed_at_the_second(start, server):
