@@ -1,6 +1,7 @@
 #include "serve/generation.h"
 #include "serve/log_open.h"
 #include "serve/sandbox.h"
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,11 +95,18 @@ static struct place place_of(const struct rules *rules, size_t i)
     return i < rules->listen_count ? rules->listens[i].at : rules->admin.at;
 }
 
-/* How many of the listeners in front of `before` ask for a port of the system's at the same host. */
+/* Of those that ask for a port of the system's: how many of the listeners in front of `before` do so at the
+ * same host. `admin` is none of them, however many there come to be. */
 static unsigned count_alike(const struct rules *rules, const struct endpoint *address, size_t before)
 {
     unsigned count = 0;
-    for (size_t i = 0; address->kind == ENDPOINT_INET && address->port == 0 && i < before; i++) {
+    if (address->kind != ENDPOINT_INET || address->port != 0) {
+        return 0;
+    }
+    if (before >= rules->listen_count) {
+        return UINT_MAX;
+    }
+    for (size_t i = 0; i < before; i++) {
         const struct listen_rule *rule = &rules->listens[i];
         count += rule->fd_name == NULL && rule->address.kind == ENDPOINT_INET && rule->address.port == 0 &&
                  strcmp(rule->address.host, address->host) == 0;

@@ -322,6 +322,19 @@ def test_another_gateway_does_not_share_the_address(start, server):
     echoes(gateway.connect().upgrade())
 
 
+def test_admin_keeps_its_port(start, server):
+    """Where both ask for any port, and the listener then for another, and then for two."""
+    admin = "admin: {address: 127.0.0.1:0}"
+    gateway = start(config(server, 2, admin))
+    bound = gateway.ready["admin"]
+    event = gateway.reload(config(server, 2, admin, f"127.0.0.1:{free_port()}"))
+    assert event["admin"] == bound
+    two = "listen: [{address: 127.0.0.1:0}, {address: 127.0.0.1:0}]"
+    event = gateway.reload(f"{two}\nroutes: {{target: '{server.url}'}}\n{admin}\n")
+    assert event["admin"] == bound
+    assert bound not in event["listen"].split(",")
+
+
 def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
