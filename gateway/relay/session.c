@@ -319,7 +319,7 @@ static void timer_fired(struct wheel_timer *timer, uint64_t now_ms)
     s->relay->now_ms = now_ms;
     liveness_ask_target(s);
     if (liveness_target_is_gone(s)) {
-        session_end(s, CAUSE_TARGET_RESET, NULL);
+        session_give_up_target(s);
     } else if (session_next_due_ms(s) <= now_ms) {
         liveness_expired(s);
     }

@@ -307,6 +307,8 @@ void session_end_by_client(struct session *s, uint16_t code);
 size_t session_close_payload(const struct session *s, uint8_t out[2 + WS_CLOSE_REASON_MAX]);
 /* Closes a connection that is no session: after a refusal, or a files connection's end. */
 void session_hang_up(struct session *s);
+/* While relaying: the target is gone, and was not heard to go. */
+void session_give_up_target(struct session *s);
 void closing_step(struct session *s);
 /* The target is to see RST in place of FIN (`on_client_abort`), and was told nothing yet. */
 bool closing_resets_target(const struct session *s);

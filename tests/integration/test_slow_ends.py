@@ -1,6 +1,9 @@
 """Ends while bytes are under way: a reset amid an upload, an abort behind a slow target, a slow reader of a file."""
 
+import ctypes
 import os
+import socket
+import struct
 import threading
 
 import pytest
@@ -33,6 +36,41 @@ def test_target_resets_amid_an_upload(relay, target, attempt):
     thread.join()
     client.close()
     gateway.wait_event("session_end", cause="target_reset", code="1014")
+
+
+def cut_off(sock):
+    """From now on nothing reaches it, as if its cable were pulled: a filter drops what comes (BPF: return 0)."""
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
+    program = struct.pack("HL", 1, ctypes.addressof(drop_all))
+    so_attach_filter = 26
+    sock.setsockopt(socket.SOL_SOCKET, so_attach_filter, program)
+
+
+def states_towards(port):
+    """Of the TCP sockets whose peer is this port, as the kernel writes them: 01 is established."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in list(table)[1:]]
+    return [row[3] for row in rows if int(row[2].split(":")[1], 16) == port]
+
+
+def test_target_that_answers_nothing_is_given_up(start, target):
+    """What the system still holds for it goes as well, and no FIN behind it: to a target that comes back, that would
+    be all that there was."""
+    server = target()
+    gateway = start(
+        "listen: {address: 127.0.0.1:0}\n"
+        f'routes: {{target: "{server.url}", timeouts: {{ping: 1s, pong: 1s, close: 60s}}}}\n'
+    )
+    client = gateway.connect().upgrade()
+    end = server.accept()
+    cut_off(end.raw)
+    client.sock.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            client.sock.send(frame(BINARY, bytes(65536)))
+    event = gateway.wait_event("session_end", cause="target_reset", code="1014")
+    assert int(event["up_bytes"]) <= int(event["undelivered_up_bytes"])
+    until(lambda: not [state for state in states_towards(server.port) if state != "06"], "nothing is left for it")
 
 
 def test_abort_by_reset_delivers_first(relay, target):
