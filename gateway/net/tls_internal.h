@@ -97,12 +97,6 @@ struct tls_tickets;
 int tls_tickets_use(const struct tls_tickets *tickets, unsigned char *name, unsigned char *iv,
     EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seals);
 
-/* ---- tls_fault.c */
-
-/* What stands behind the call that failed, as a phrase in static storage; NULL: it had no memory. Empties
- * OpenSSL's list of errors. */
-const char *tls_fault_take(const SSL *ssl);
-
 /* ---- tls_alloc.c */
 
 /* Gives back what a thread keeps of the memory of record buffers; it may go on and keep again. */

@@ -150,10 +150,14 @@ static bool find_handed(
 {
     const struct handed *handed = &sockets->handed;
     for (size_t i = 0; i < handed->count; i++) {
-        if (strcmp(handed->sockets[i].name, name) == 0 && !add_fd(entry, handed->sockets[i].fd)) {
+        if (strcmp(handed->sockets[i].name, name) != 0) {
+            continue;
+        }
+        if (!add_fd(entry, handed->sockets[i].fd)) {
             (void)snprintf(why, SOCKETS_WHY_MAX, "cannot listen on fd:%s: out of memory", name);
             return false;
         }
+        sock_no_delay(handed->sockets[i].fd); /* as sock_listen has it: what it accepts inherits it */
     }
     if (entry->count == 0) {
         char names[SOCKETS_WHY_MAX / 2];

@@ -161,6 +161,18 @@ def test_sockets_by_name(server, keep, tmp_path):
     assert os.path.exists(tmp_path / "s"), "the file is the manager's"
 
 
+def test_small_messages_leave_at_once_also_where_the_manager_did_not_ask_for_it(server, keep, tmp_path):
+    """What is accepted has the options of the socket that it came through."""
+    web, unix = keep(listening()), keep(listening(socket.AF_UNIX, str(tmp_path / "s")))
+    assert web.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
+    yaml = f'listen: [{{address: "fd:web"}}, {{address: "fd:local"}}]\nroutes: {{target: "{server.url}"}}\n'
+    gateway = Activated(tmp_path, yaml, [web, unix], ["web", "local"])
+    try:
+        assert web.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+    finally:
+        gateway.stop()
+
+
 def test_a_name_that_did_not_come(server, keep, tmp_path):
     web = keep(listening())
     yaml = f'listen: {{address: "fd:wbe"}}\nroutes: {{target: "{server.url}"}}\n'
