@@ -73,7 +73,10 @@ $(OUT)/obj/%.o: %.c Makefile
 	@echo "  cc    $<"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-# The sandbox's lists of system calls, as the kernel takes them.
+# The sandbox's lists of system calls, as the kernel takes them: made by a program that is built for the same
+# machine as the gateway. Where that is not this one, EMULATOR runs it:
+#   make CC=aarch64-linux-gnu-gcc EMULATOR='qemu-aarch64 -L /usr/aarch64-linux-gnu'
+EMULATOR ?=
 ifeq ($(MODE),release)
 $(OUT)/obj/gateway/serve/sandbox_seccomp.o: $(OUT)/made/sandbox_filters.h
 $(OUT)/obj/gateway/serve/sandbox_seccomp.o: CPPFLAGS += -I$(OUT)/made
@@ -84,7 +87,7 @@ $(OUT)/made/sandbox_filters: gateway/tools/sandbox_filters.c Makefile
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< -lseccomp
 
 $(OUT)/made/sandbox_filters.h: $(OUT)/made/sandbox_filters
-	$(Q)$< > $@
+	$(Q)$(EMULATOR) $< > $@
 endif
 
 $(OUT)/libsluice.a: $(ROOMS)

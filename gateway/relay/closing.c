@@ -138,8 +138,8 @@ void session_hang_up(struct session *s)
     session_move(s, SESSION_CLOSING);
 }
 
-/* What the system holds for it goes too: it would be sent on for minutes, with a FIN behind it, and to a target
- * that comes back that would be all there was. */
+/* What the system holds for it goes too: it would be sent on for minutes, with a FIN behind it, and to a
+ * target that comes back that would be all there was. */
 void session_give_up_target(struct session *s)
 {
     s->up.undelivered += (uint32_t)sock_unacked_bytes(s->target.io->fd);
