@@ -29,8 +29,7 @@ static void seed_ids(struct relay *relay)
 
 static void give_memory_back(struct wheel_timer *timer, uint64_t now_ms)
 {
-    (void)timer;
-    (void)now_ms;
+    CONTAINER_OF(timer, struct relay, trim)->trimmed_ms = now_ms;
     (void)malloc_trim(0);
 }
 

@@ -60,6 +60,7 @@ struct relay {
     uint64_t opening;        /* of them have no target yet */
     uint64_t rush;           /* the most of those since then */
     struct wheel_timer trim; /* until memory is given back */
+    uint64_t trimmed_ms;     /* when it was; 0: never */
     bool leaving;            /* no more is accepted: kept connections end with the answer under way */
     bool refusing;           /* and new sessions get 503 */
     bool draining;           /* and those that there were have ended */

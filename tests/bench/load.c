@@ -17,7 +17,7 @@ enum {
     EVENTS = 256,
     OPENING_MAX = 64, /* at once */
     IDLE_FIRST = 8,   /* open before the memory of the rest is counted */
-    SETTLE_MS = 300,  /* before memory is read */
+    SETTLE_MS = 1500, /* before memory is read: what is to be given back is by then */
     DRAIN_MS = 20000, /* for what was sent to arrive */
     WATCHDOG_S = 120,
 };
