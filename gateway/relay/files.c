@@ -352,9 +352,12 @@ static bool send_piece(struct session *s)
     struct file_answer *file = &s->request->file;
     uint64_t left = file->end - file->at;
     size_t cap = s->route->limits.buffer_bytes < PIECE_MAX ? s->route->limits.buffer_bytes : PIECE_MAX;
-    ssize_t n = pread(file->fd, s->relay->scratch, left < cap ? (size_t)left : cap, (off_t)file->at);
+    ssize_t n;
+    do {
+        n = pread(file->fd, s->relay->scratch, left < cap ? (size_t)left : cap, (off_t)file->at);
+    } while (n < 0 && errno == EINTR);
     if (n <= 0) { /* the length is promised, so only the end of the connection can tell the client */
-        session_log_file_cut(s, "file became shorter");
+        session_log_file_cut(s, n == 0 ? "file became shorter" : "file cannot be read");
         session_move(s, SESSION_DONE);
         return false;
     }

@@ -85,6 +85,9 @@ static int keep_text(const char *text, size_t len)
     size_t done = 0;
     while (fd >= 0 && done < len) {
         ssize_t n = write(fd, text + done, len - done);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
         if (n <= 0) {
             close(fd);
             return -1;

@@ -9,33 +9,22 @@ import subprocess
 import sys
 import threading
 import time
+from http.client import HTTPException
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/integration"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lib.env import OUT, SLUICE  # noqa: E402
 from lib.gateway import REPORTS, Gateway  # noqa: E402
+from lib.mounts import UNSHARE, mounted  # noqa: E402
 from lib.target import Target  # noqa: E402
+from steps import AFTER_RELOAD, AT_FIRST, CONTENT, LISTEN, PATIENCE, ROUTES, WANTED, Steps, Told  # noqa: E402
 
 SHIM = OUT / "tests/faults.so"
 CPU_SECONDS_MAX = 4  # a whole run costs some tenths; one that spins has them all in the waits below
-PATIENCE = 20
-CONFIG = """
-listen:
-  - address: 127.0.0.1:0
-  - address: 127.0.0.1:0
-    tls: {{certificates: {{cert: {certs}/server.crt, key: {certs}/server.key}}}}
-routes:
-  - {{path: /tcp, target: "tcp://127.0.0.1:{tcp}", subprotocol: [binary, none]}}
-  - {{path: /tls, target: "tls://localhost:{tls}", target_tls: {{ca: {certs}/ca.crt}}, on_unreachable: http}}
-  - {{path: /www/*, files: {folder}}}
-timeouts: {{handshake: 5s, connect: 2s, close: 1s, drain: 1s}}
-log: {{level: debug}}
-poller: {poller}
-workers: 1
-"""
-CONTENT = b"a file\n" * 3000
+NAME = "echo.test"  # of our target, where there are mount namespaces
 
 # Events that tell of something which did not come to pass, each with its reason.
 EXPLAINS = {
@@ -50,6 +39,7 @@ class Bench:
 
     def __init__(self, folder):
         self.folder = Path(folder)
+        self.folder.chmod(0o755)  # the workers are another user
         self.certs = self.folder / "certs"
         subprocess.run([ROOT / "certs/make", self.certs], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         (self.folder / "www").mkdir()
@@ -57,9 +47,38 @@ class Bench:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.load_cert_chain(self.certs / "server.crt", self.certs / "server.key")
         self.client_tls = ssl.create_default_context(cafile=str(self.certs / "ca.crt"))
-        self.targets = [Target(), Target(tls=server)]
-        for target in self.targets:
-            threading.Thread(target=self._echo, args=(target,), daemon=True).start()
+        self.targets = [Target(), Target(tls=server), Target()]
+        for target, one in zip(self.targets, (self._echo_one, self._echo_one, self._source_one)):
+            threading.Thread(target=self._accept, args=(target, one), daemon=True).start()
+        self.prefix = self._names()
+
+    def _names(self):
+        """A command's prefix: within it our target has a name, which is looked up."""
+        texts = {"hosts": f"127.0.0.1 {NAME}\n", "nsswitch.conf": "hosts: files\n"}
+        for name, text in texts.items():
+            (self.folder / name).write_text(text, encoding="ascii")
+        if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode != 0:
+            return []
+        return mounted(self.folder, [(name, f"/etc/{name}") for name in texts])
+
+    @staticmethod
+    def source(count):
+        return bytes(range(251)) * (count // 251) + bytes(range(count % 251))
+
+    @staticmethod
+    def _source_one(_, sock):
+        """Sends as many bytes as it is asked for."""
+        try:
+            sock.settimeout(PATIENCE * 3)
+            asked = b""
+            while not asked.endswith(b"\n") and (data := sock.recv(100)):
+                asked += data
+            if asked.endswith(b"\n"):
+                sock.sendall(Bench.source(int(asked)))
+        except OSError:
+            pass
+        finally:
+            sock.close()
 
     @staticmethod
     def _echo_one(target, sock):
@@ -74,18 +93,28 @@ class Bench:
         finally:
             sock.close()
 
-    def _echo(self, target):
+    @staticmethod
+    def _accept(target, serve):
         target.listener.settimeout(None)
         while True:
             try:
                 sock, _ = target.listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._echo_one, args=(target, sock), daemon=True).start()
+            threading.Thread(target=serve, args=(target, sock), daemon=True).start()
 
-    def config(self, poller):
-        return CONFIG.format(
-            certs=self.certs, tcp=self.targets[0].port, tls=self.targets[1].port, folder=self.folder / "www", poller=poller
+    def config(self, poller, run, third):
+        tcp, tls, source = [target.port for target in self.targets]
+        return (LISTEN + ROUTES).format(
+            certs=self.certs,
+            tcp=tcp,
+            tls=tls,
+            source=source,
+            name=NAME if self.prefix else "127.0.0.1",
+            folder=self.folder / "www",
+            poller=poller,
+            third=third.format(run=run),
+            user="user: nobody" if os.geteuid() == 0 else "",
         )
 
     def close(self):
@@ -111,52 +140,39 @@ class Run:
             env["FAULTS_POINT"] = "{}:{}:{}:{}".format(*point)
         if mode:
             env["FAULTS_MODE"] = mode
-        self.gateway = Gateway(folder, bench.config(poller), env=env, wait_ready=False)
-
-    # Steps. Each answers None where all went well, else what was seen from the outside.
-
-    def _session(self, path, listener, tls):
-        client = self.gateway.connect(listener, tls=self.bench.client_tls if tls else None)
-        try:
-            client.upgrade(path)
-            payload = os.urandom(3000)
-            client.send_binary(payload)
-            assert client.take_payload(len(payload)) == payload
-            client.send_close(1000)
-            _, code, reason = client.take_close()
-            assert code == 1000, f"{code} {reason}"
-        finally:
-            client.close()
-
-    def _file(self):
-        client = self.gateway.connect(0)
-        try:
-            client.send(b"GET /www/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            answer = client.take_answer()
-            assert answer.status == 200 and answer.body == CONTENT, f"{answer.status}, {len(answer.body)} bytes"
-        finally:
-            client.close()
-
-    def _refusal(self):
-        client = self.gateway.connect(0)
-        try:
-            client.send(b"GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            status = client.take_answer().status
-            assert status == 404, status
-        finally:
-            client.close()
+        self.poller = poller
+        self.mode = mode
+        given = ["env", *(f"{name}={value}" for name, value in env.items())]
+        text = bench.config(poller, folder, AT_FIRST)
+        self.gateway = Gateway(folder, text, prefix=[*bench.prefix, *given], wait_ready=False)
+        self.steps = Steps(self.gateway, bench, env, 5_000 if mode == "short" else 4_000_000)
 
     def _reload(self):
+        """To a configuration with another listener; a session lives on."""
+        client = self.gateway.connect(0)
+        try:
+            client.upgrade("/tcp")
+            if self._changes():
+                self.gateway.addresses = self.gateway.events("reloaded")[0]["listen"].split(",")
+                self.steps.session("/tcp", 2)
+            client.send_binary(b"still there")
+            assert client.take_payload(11) == b"still there"
+        finally:
+            client.close()
+
+    def _changes(self):
         before = self._count("reloaded", "reload_failed")
+        self.gateway.write(self.bench.config(self.poller, self.gateway.folder, AFTER_RELOAD))
         self.gateway.signal(signal.SIGHUP)
         end = time.monotonic() + PATIENCE
         while self._count("reloaded", "reload_failed") == before:
             if self._loses_lines() and time.monotonic() > end - PATIENCE + 3:
-                return self.kinds.append("a line of the log is lost, and that is told")
+                self.kinds.append("a line of the log is lost, and that is told")
+                return False
             assert time.monotonic() < end, "it neither reloads nor says why not"
             self._wait_log(0.2)
         assert not self.gateway.events("reload_failed"), "reload_failed"
-        return None
+        return True
 
     def _count(self, *names):
         return sum(len(self.gateway.events(name)) for name in names)
@@ -170,7 +186,9 @@ class Run:
         told = self._count(*EXPLAINS)
         try:
             step(*args)
-        except (AssertionError, OSError, EOFError) as fault:
+        except Told:
+            self.kinds.append(name)
+        except (AssertionError, OSError, EOFError, ValueError, HTTPException) as fault:
             what = re.sub(r"\d{4,}", "N", str(fault).split("\n", maxsplit=1)[0])[:60] or type(fault).__name__
             end = time.monotonic() + 3
             while self._count(*EXPLAINS) == told and time.monotonic() < end:
@@ -193,7 +211,7 @@ class Run:
         end = time.monotonic() + PATIENCE
         while True:
             try:
-                return self._session("/tcp", 0, False)
+                return self.steps.session("/tcp")
             except (AssertionError, OSError, EOFError) as fault:
                 if time.monotonic() >= end or self.gateway.process.poll() is not None:
                     self.wrong.append(f"it does not serve on: {fault!r}"[:160])
@@ -234,16 +252,28 @@ class Run:
         """The scenario; afterwards `kinds` and `wrong` are what came of it."""
         started = self._started()
         if started:
-            self._try("ws", self._session, "/tcp", 0, False)
-            self._try("wss", self._session, "/tls", 1, True)
-            self._try("file", self._file)
-            self._try("refusal", self._refusal)
+            steps = self.steps
+            self._try("ws", steps.session, "/tcp")
+            self._try("wss", steps.session, "/tls", 1, True)
+            self._try("name", steps.session, "/named")
+            self._try("proxied", steps.proxied)
+            self._try("download", steps.download)
+            self._try("file", steps.file)
+            self._try("range", steps.file, (7, 6000))
+            self._try("refusal", steps.refusal)
+            self._try("idle", steps.idle)
+            self._try("admin", steps.pages)
+            self._try("kill", steps.kill)
+            self._try("ctl", steps.ctl, "status")
+            self._try("ctl", steps.ctl, "sessions")
             self._try("reload", self._reload)
             self._serves()
             self.gateway.terminate()
         else:
             self._not_started()
         self._end(started)
+        if self.mode and self.kinds:
+            self.wrong.append("no call failed for good")
         return self
 
     def _end(self, started):
@@ -280,9 +310,10 @@ class Run:
                 self.wrong.append(f"a worker died of signal {line['signal']}")
             self.kinds.append("a worker is replaced")
         for line in gateway.events("session_end"):
-            if line["cause"] in ("internal", "client_timeout", "idle"):
+            wanted = WANTED.get(line["route"])
+            if line["cause"] in ("internal", "client_timeout", "idle", "killed") and line["cause"] != wanted:
                 self.wrong.append(f"the cause {line['cause']} fits nothing here")
-            if line["cause"] not in ("client_close", "client_gone"):
+            if line["cause"] not in ("client_close", "client_gone", wanted):
                 self.kinds.append(line["cause"])
         strays = [line for line in gateway.strays if line.strip()]
         if started and strays:

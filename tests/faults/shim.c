@@ -4,16 +4,19 @@
  *   FAULTS_TABLE    a file of TABLE_BYTES zeros; without it every call goes through
  *   FAULTS_POINT    ROW:FIRST:COUNT:ERRNO, the calls to fail
  *   FAULTS_MODE     eintr: every other call that may be interrupted is; short: no stream takes or gives more
- *                   than a byte at a time
+ *                   than a byte at a time, no wait tells of more than one event; half: streams and pipes take
+ *                   half of what they are given
  *
  * A function has two rows: calls from the gateway itself, and those that libraries make for it (NAME@lib). */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <link.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -25,12 +28,14 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* clang-format off */
@@ -38,8 +43,10 @@
     X(malloc) X(calloc) X(realloc) X(reallocarray) X(mmap) \
     X(accept4) X(bind) X(connect) X(listen) X(socket) X(socketpair) X(shutdown) \
     X(getsockname) X(getsockopt) X(setsockopt) X(recv) X(recvmsg) X(send) X(sendmsg) X(sendto) \
-    X(read) X(write) X(pread) X(splice) X(pipe2) X(poll) X(epoll_create1) X(epoll_ctl) X(epoll_wait) \
-    X(open) X(openat) X(syscall) X(fstat) X(stat) X(dup) X(ioctl) X(fork) X(getaddrinfo) X(pthread_create) \
+    X(read) X(write) X(readv) X(writev) X(pread) X(splice) X(pipe2) X(poll) X(epoll_create1) X(epoll_ctl) \
+    X(epoll_wait) X(open) X(openat) X(syscall) X(fstat) X(stat) X(lstat) X(fchmodat) X(fcntl) X(dup) \
+    X(ioctl) X(fork) X(getaddrinfo) X(pthread_create) X(prctl) X(getpwnam) X(initgroups) X(setresgid) \
+    X(setresuid) X(gethostname) X(fdopen) X(open_memstream) \
     X(eventfd) X(signalfd) X(memfd_create) X(ftruncate) X(fallocate) X(getrandom) X(setrlimit) X(getrlimit) \
     X(SSL_new) X(SSL_CTX_new) X(SSL_do_handshake) X(SSL_read_ex) X(SSL_write_ex) X(SSL_shutdown) \
     X(SSL_CTX_use_cert_and_key) X(SSL_CTX_ctrl) X(SSL_CTX_set_cipher_list) X(SSL_CTX_set_ciphersuites) \
@@ -53,7 +60,13 @@ enum function {
     FUNCTIONS(CONSTANT) FUNCTION_COUNT
 };
 
-enum { ROWS_MAX = 2 * FUNCTION_COUNT, NAME_MAX_BYTES = 48, TABLE_BYTES = 65536, ARENA_BYTES = 1 << 16 };
+enum {
+    ROWS_MAX = 2 * FUNCTION_COUNT,
+    NAME_MAX_BYTES = 48,
+    TABLE_BYTES = 65536,
+    ARENA_BYTES = 1 << 16,
+    MUCH_BYTES = 1 << 14
+};
 
 struct row {
     char name[NAME_MAX_BYTES];
@@ -65,7 +78,7 @@ static struct row *rows; /* NULL: every call goes through */
 static unsigned point_row = ROWS_MAX;
 static uint64_t point_first, point_count;
 static int point_errno;
-static bool interrupts, shortens;
+static bool interrupts, shortens, halves;
 static uintptr_t text_begin, text_end; /* of the gateway */
 
 #ifndef FAULTS_SPARE_MEMORY
@@ -120,13 +133,18 @@ static bool may_be_interrupted(enum function f)
 {
     switch ((int)f) {
     case F_accept4:
+    case F_connect:
+    case F_pread:
+    case F_readv:
     case F_recv:
     case F_recvmsg:
     case F_send:
     case F_sendmsg:
     case F_sendto:
     case F_read:
+    case F_splice:
     case F_write:
+    case F_writev:
     case F_poll:
     case F_epoll_wait:
         return true;
@@ -151,7 +169,7 @@ static bool fails(enum function f, const void *caller)
     unsigned at = 2U * (unsigned)f + (from >= text_begin && from < text_end ? 0U : 1U);
     uint64_t call = atomic_fetch_add(&rows[at].calls, 1) + 1;
     bool hit = at == point_row && call >= point_first && call - point_first < point_count;
-    if (interrupts && call % 2 != 0 && at % 2 == 0 && may_be_interrupted(f)) {
+    if (interrupts && call % 2 != 0 && may_be_interrupted(f)) {
         atomic_fetch_add(&rows[at].failed, 1);
         errno = EINTR;
         return true;
@@ -210,28 +228,68 @@ __attribute__((constructor)) static void begin(void)
     }
     interrupts = mode != NULL && strcmp(mode, "eintr") == 0;
     shortens = mode != NULL && strcmp(mode, "short") == 0;
+    halves = mode != NULL && strcmp(mode, "half") == 0;
     for (unsigned i = 0; i < ROWS_MAX; i++) {
         (void)snprintf(shared[i].name, NAME_MAX_BYTES, "%s%s", names[i / 2], i % 2 != 0 ? "@lib" : "");
     }
     rows = shared;
 }
 
-/* At most a byte of a stream or of a file at a time. */
-static size_t shortened(int fd, size_t n)
+static bool is_cut(int fd, bool files)
 {
     struct stat facts;
     int type = 0;
     socklen_t len = sizeof type;
-    if (!shortens || n <= 1 || syscall(SYS_fstat, fd, &facts) != 0) {
-        return n;
+    if (rows == NULL || syscall(SYS_fstat, fd, &facts) != 0) {
+        return false;
     }
-    bool stream = S_ISSOCK(facts.st_mode) &&
-                  syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
-    if (rows == NULL || (!stream && !S_ISREG(facts.st_mode))) {
-        return n;
+    return (files && S_ISREG(facts.st_mode)) ||
+           (S_ISSOCK(facts.st_mode) && syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+               type == SOCK_STREAM);
+}
+
+static size_t cut(enum function f, size_t n)
+{
+    atomic_fetch_add(&rows[2 * f].failed, 1); /* it is told that something was */
+    return n;
+}
+
+/* At most a byte of a stream or of a file at a time. */
+static size_t shortened(int fd, size_t n)
+{
+    return shortens && n > 1 && is_cut(fd, true) ? cut(F_recv, 1) : n;
+}
+
+/* The same of what is given. (Much of it goes whole, or nothing would ever become a stream that is spliced.)
+ */
+static size_t given(int fd, size_t n)
+{
+    return halves && n > 1 && n < MUCH_BYTES && is_cut(fd, false) ? cut(F_send, n / 2) : shortened(fd, n);
+}
+
+static struct iovec first_of(int fd, const struct iovec *parts, bool gives)
+{
+    struct iovec one = *parts;
+    one.iov_len = gives ? given(fd, one.iov_len) : shortened(fd, one.iov_len);
+    return one;
+}
+
+/* Of several parts, a part of the first; `one` has room for it. Records stay whole. */
+static struct msghdr part_of(int fd, const struct msghdr *message, struct iovec *one, bool gives)
+{
+    struct msghdr part = *message;
+    if ((shortens || halves) && part.msg_iovlen > 0 && is_cut(fd, false)) {
+        *one = first_of(fd, part.msg_iov, gives);
+        part.msg_iov = one;
+        part.msg_iovlen = 1;
     }
-    atomic_fetch_add(&rows[2 * F_recv].failed, 1); /* it is told that something was */
-    return 1;
+    return part;
+}
+
+/* From a socket the whole of it, or there would never be a stream. */
+static size_t spliced(int to, size_t n)
+{
+    return (halves || shortens) && n > 1 && is_cut(to, false) ? cut(F_splice, (n + 1) / 2) : n;
 }
 
 /* ---- The functions. */
@@ -333,7 +391,24 @@ WRAP(void *, mmap, MAP_FAILED, (void *at, size_t n, int protection, int flags, i
 WRAP(int, accept4, -1, (int fd, struct sockaddr *restrict address, socklen_t *restrict len, int flags), fd,
     address, len, flags)
 WRAP(int, bind, -1, (int fd, const struct sockaddr *address, socklen_t len), fd, address, len)
-WRAP(int, connect, -1, (int fd, const struct sockaddr *address, socklen_t len), fd, address, len)
+
+/* Interrupted, it goes on by itself (connect(2)). */
+int connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    static int (*next)(int, const struct sockaddr *, socklen_t);
+    if (next == NULL) {
+        next = (int (*)(int, const struct sockaddr *, socklen_t))find("connect");
+    }
+    if (!fails(F_connect, HERE)) {
+        return next(fd, address, len);
+    }
+    if (errno == EINTR) {
+        (void)next(fd, address, len);
+        errno = EINTR;
+    }
+    return -1;
+}
+
 WRAP(int, listen, -1, (int fd, int backlog), fd, backlog)
 WRAP(int, socket, -1, (int family, int type, int protocol), family, type, protocol)
 WRAP(int, socketpair, -1, (int family, int type, int protocol, int ends[2]), family, type, protocol, ends)
@@ -347,21 +422,73 @@ WRAP(int, setsockopt, -1, (int fd, int level, int option, const void *value, soc
 WRAP(ssize_t, recv, -1, (int fd, void *to, size_t n, int flags), fd, to, shortened(fd, n), flags)
 WRAP_AS(ssize_t, __recv_chk, recv, -1, (int fd, void *to, size_t n, size_t room, int flags), fd, to,
     shortened(fd, n), room, flags)
-WRAP(ssize_t, recvmsg, -1, (int fd, struct msghdr *message, int flags), fd, message, flags)
-WRAP(ssize_t, send, -1, (int fd, const void *from, size_t n, int flags), fd, from, shortened(fd, n), flags)
-WRAP(ssize_t, sendmsg, -1, (int fd, const struct msghdr *message, int flags), fd, message, flags)
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    static ssize_t (*next)(int, struct msghdr *, int);
+    if (next == NULL) {
+        next = (ssize_t(*)(int, struct msghdr *, int))find("recvmsg");
+    }
+    if (fails(F_recvmsg, HERE)) {
+        return -1;
+    }
+    struct iovec one;
+    struct msghdr part = part_of(fd, message, &one, false);
+    ssize_t n = next(fd, &part, flags);
+    message->msg_namelen = part.msg_namelen;
+    message->msg_controllen = part.msg_controllen;
+    message->msg_flags = part.msg_flags;
+    return n;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    static ssize_t (*next)(int, const struct msghdr *, int);
+    if (next == NULL) {
+        next = (ssize_t(*)(int, const struct msghdr *, int))find("sendmsg");
+    }
+    if (fails(F_sendmsg, HERE)) {
+        return -1;
+    }
+    struct iovec one;
+    struct msghdr part = part_of(fd, message, &one, true);
+    return next(fd, &part, flags);
+}
+
+/* What streams may do with more than one part. */
+ssize_t readv(int fd, const struct iovec *parts, int count)
+{
+    static ssize_t (*next)(int, const struct iovec *, int);
+    if (next == NULL) {
+        next = (ssize_t(*)(int, const struct iovec *, int))find("readv");
+    }
+    struct iovec one = first_of(fd, parts, false);
+    return fails(F_readv, HERE) ? -1 : shortens ? next(fd, &one, 1) : next(fd, parts, count);
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    static ssize_t (*next)(int, const struct iovec *, int);
+    if (next == NULL) {
+        next = (ssize_t(*)(int, const struct iovec *, int))find("writev");
+    }
+    struct iovec one = first_of(fd, parts, true);
+    return fails(F_writev, HERE) ? -1 : shortens || halves ? next(fd, &one, 1) : next(fd, parts, count);
+}
+
+WRAP(ssize_t, send, -1, (int fd, const void *from, size_t n, int flags), fd, from, given(fd, n), flags)
 WRAP(ssize_t, sendto, -1,
     (int fd, const void *from, size_t n, int flags, const struct sockaddr *address, socklen_t len), fd, from,
-    n, flags, address, len)
+    given(fd, n), flags, address, len)
 WRAP_IO(ssize_t, read, (int fd, void *to, size_t n), fd, to, shortened(fd, n))
 WRAP_AS(
     ssize_t, __read_chk, read, -1, (int fd, void *to, size_t n, size_t room), fd, to, shortened(fd, n), room)
-WRAP_IO(ssize_t, write, (int fd, const void *from, size_t n), fd, from, shortened(fd, n))
+WRAP_IO(ssize_t, write, (int fd, const void *from, size_t n), fd, from, given(fd, n))
 WRAP(ssize_t, pread, -1, (int fd, void *to, size_t n, off_t at), fd, to, shortened(fd, n), at)
 WRAP_AS(ssize_t, __pread_chk, pread, -1, (int fd, void *to, size_t n, off_t at, size_t room), fd, to,
     shortened(fd, n), at, room)
 WRAP(ssize_t, splice, -1, (int from, off64_t *at, int to, off64_t *there, size_t n, unsigned flags), from, at,
-    to, there, n, flags)
+    to, there, spliced(to, n), flags)
 WRAP(int, pipe2, -1, (int ends[2], int flags), ends, flags)
 WRAP(int, poll, -1, (struct pollfd * fds, nfds_t count, int timeout_ms), fds, count, timeout_ms)
 WRAP_AS(int, __poll_chk, poll, -1, (struct pollfd * fds, nfds_t count, int timeout_ms, size_t room), fds,
@@ -369,12 +496,21 @@ WRAP_AS(int, __poll_chk, poll, -1, (struct pollfd * fds, nfds_t count, int timeo
 WRAP(int, epoll_create1, -1, (int flags), flags)
 WRAP(int, epoll_ctl, -1, (int epoll, int what, int fd, struct epoll_event *event), epoll, what, fd, event)
 WRAP(int, epoll_wait, -1, (int epoll, struct epoll_event *events, int count, int timeout_ms), epoll, events,
-    count, timeout_ms)
+    shortens ? 1 : count, timeout_ms)
 WRAP_AS(int, __openat_2, openat, -1, (int folder, const char *name, int flags), folder, name, flags)
 WRAP_AS(int, __open_2, open, -1, (const char *name, int flags), name, flags)
 WRAP(int, fstat, -1, (int fd, struct stat *facts), fd, facts)
 WRAP(int, stat, -1, (const char *restrict name, struct stat *restrict facts), name, facts)
+WRAP(int, lstat, -1, (const char *restrict name, struct stat *restrict facts), name, facts)
+WRAP(int, fchmodat, -1, (int folder, const char *name, mode_t mode, int flags), folder, name, mode, flags)
 WRAP(int, dup, -1, (int fd), fd)
+WRAP(struct passwd *, getpwnam, NULL, (const char *name), name)
+WRAP(int, initgroups, -1, (const char *name, gid_t group), name, group)
+WRAP(int, setresgid, -1, (gid_t real, gid_t effective, gid_t saved), real, effective, saved)
+WRAP(int, setresuid, -1, (uid_t real, uid_t effective, uid_t saved), real, effective, saved)
+WRAP(int, gethostname, -1, (char *name, size_t n), name, n)
+WRAP(FILE *, fdopen, NULL, (int fd, const char *mode), fd, mode)
+WRAP(FILE *, open_memstream, NULL, (char **bytes, size_t *n), bytes, n)
 WRAP(pid_t, fork, -1, (void), )
 WRAP(int, getaddrinfo, point_errno,
     (const char *restrict name, const char *restrict service, const struct addrinfo *restrict hints,
@@ -423,6 +559,35 @@ int ioctl(int fd, unsigned long request, ...)
         next = (int (*)(int, unsigned long, ...))find("ioctl");
     }
     return fails(F_ioctl, HERE) ? -1 : next(fd, request, argument);
+}
+
+int fcntl(int fd, int what, ...)
+{
+    static int (*next)(int, int, ...);
+    va_list more;
+    va_start(more, what);
+    void *argument = va_arg(more, void *);
+    va_end(more);
+    if (next == NULL) {
+        next = (int (*)(int, int, ...))find("fcntl");
+    }
+    return fails(F_fcntl, HERE) ? -1 : next(fd, what, argument);
+}
+
+int prctl(int what, ...)
+{
+    static int (*next)(int, ...);
+    unsigned long argument[4];
+    va_list more;
+    va_start(more, what);
+    for (int i = 0; i < 4; i++) {
+        argument[i] = va_arg(more, unsigned long);
+    }
+    va_end(more);
+    if (next == NULL) {
+        next = (int (*)(int, ...))find("prctl");
+    }
+    return fails(F_prctl, HERE) ? -1 : next(what, argument[0], argument[1], argument[2], argument[3]);
 }
 
 long syscall(long number, ...)
