@@ -2,10 +2,13 @@
 nothing they need is missing is what all the other tests show, which run within it; what they may not do has a
 unit test, from inside."""
 
+import ctypes
 import os
+import platform
 import re
 import signal
 import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -74,6 +77,71 @@ def test_check_says_what_there_is(tmp_path):
     assert re.match(pattern, run_sluice("check", "-c", file).stdout)
     file.write_text(text + "sandbox: off\n", encoding="ascii")
     assert run_sluice("check", "-c", file).stdout.startswith(f"{file}: sandbox: off\n")
+
+
+LANDLOCK_CREATE_RULESET = 444
+SECCOMP = {"x86_64": 317, "aarch64": 277}
+PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 22, 38
+
+
+def landlock_abi():
+    """0 where this kernel has none."""
+    abi = ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(1))
+    return max(abi, 0)
+
+
+class Program(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+
+def without(call):
+    """What a process is to do in order to be on a kernel that has no such call: a filter answers EOPNOTSUPP."""
+    code = [(0x20, 0, 0, 0), (0x15, 0, 1, call), (0x06, 0, 0, 0x00050000 | 95), (0x06, 0, 0, 0x7FFF0000)]
+    text = b"".join(struct.pack("HBBI", *one) for one in code)
+    libc = ctypes.CDLL(None)
+
+    def before():
+        program = Program(len(code), text)
+        assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+        assert libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program)) == 0
+
+    return before
+
+
+def test_check_says_what_this_kernel_has(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text('listen: {address: 127.0.0.1:0}\nroutes: {target: "tcp://127.0.0.1:9"}\n', encoding="ascii")
+    abi = landlock_abi()
+    ports = ", TCP ports" if abi >= 4 else "; TCP ports take ABI 4"
+    has = f", Landlock ABI {abi} (files{ports})" if abi else "; no Landlock, which the kernel lacks or has not enabled"
+    assert run_sluice("check", "-c", file).stdout.startswith(f"{file}: sandbox: auto: seccomp{has}\n")
+
+
+def test_without_landlock_system_calls_are_held_to_the_list(start, target):
+    gateway = start(config(target().serve(echo)), before=without(LANDLOCK_CREATE_RULESET))
+    assert gateway.events("sandbox", mode="auto", seccomp="on", landlock="off")
+    client = gateway.connect().upgrade()
+    client.send_binary(b"hello")
+    assert client.take_payload(5) == b"hello"
+    checked = run_sluice("check", "-c", gateway.file, preexec_fn=without(LANDLOCK_CREATE_RULESET))
+    said = "sandbox: auto: seccomp; no Landlock, which the kernel lacks or has not enabled\n"
+    assert checked.returncode == 0 and checked.stdout.startswith(f"{gateway.file}: {said}")
+    text = gateway.file.read_text(encoding="ascii")
+    gateway.file.write_text(text.replace("sandbox: auto", "sandbox: strict"), encoding="ascii")
+    checked = run_sluice("check", "-c", gateway.file, preexec_fn=without(LANDLOCK_CREATE_RULESET))
+    assert checked.returncode == 2 and "this kernel has no Landlock that knows TCP ports" in checked.stderr
+
+
+@pytest.mark.skipif(platform.machine() not in SECCOMP, reason="the number of the call is not known here")
+def test_without_filters_the_log_and_check_say_so(start, target):
+    hidden = without(SECCOMP[platform.machine()])
+    gateway = start(config(target().serve(echo)), before=hidden)
+    assert gateway.events("sandbox", mode="auto", seccomp="off")
+    client = gateway.connect().upgrade()
+    client.send_binary(b"hello")
+    assert client.take_payload(5) == b"hello"
+    checked = run_sluice("check", "-c", gateway.file, preexec_fn=hidden)
+    assert "sandbox: auto: no seccomp, which the kernel lacks" in checked.stdout
 
 
 def test_strict_starts_where_all_is_there_and_nowhere_else(start, target, tmp_path):

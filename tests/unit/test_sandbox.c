@@ -4,7 +4,9 @@
 #include "serve/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/openat2.h>
+#include <linux/seccomp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -36,6 +38,8 @@ static struct sandbox_means means;
 static char folder[] = "/tmp/sluice-sandbox-XXXXXX";
 static char served[64], other[64], secret[64];
 static int target_fd, other_fd, unix_fd;
+static int loose_fd; /* a socket that is not connected */
+static bool without_landlock;
 static uint16_t target_port, other_port;
 static struct sockaddr_un unix_address;
 static struct rules *rules;
@@ -138,6 +142,14 @@ static int listen_somewhere(void)
     struct sockaddr_in address = {.sin_family = AF_INET};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     return fd < 0 ? errno : answer(bind(fd, (struct sockaddr *)&address, sizeof address));
+}
+
+/* A descriptor from before. */
+static int connect_what_it_has(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(other_port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return answer(connect(loose_fd, (struct sockaddr *)&address, sizeof address));
 }
 
 static int listen_at_once(void)
@@ -336,6 +348,19 @@ static int end_itself(void)
 
 /* ---- */
 
+/* From here on the kernel has no Landlock, as far as this process can see. */
+static bool hide_landlock(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
 static int attempt(enum sandbox_role role, const struct rules *by, int (*what)(void))
 {
     int status;
@@ -344,7 +369,8 @@ static int attempt(enum sandbox_role role, const struct rules *by, int (*what)(v
     if (pid == 0) {
         char why[SANDBOX_WHY_MAX];
         sandbox_keep_memory();
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !sandbox_enter(role, by, why)) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || (without_landlock && !hide_landlock()) ||
+            !sandbox_enter(role, by, why)) {
             _exit(CANNOT_ENTER);
         }
         _exit(what());
@@ -408,6 +434,7 @@ static void a_worker_is_stopped(void **state)
         ROW(make_folder, ENOSYS, SECCOMP),
         ROW(rename_other, ENOSYS, SECCOMP),
         ROW(connect_elsewhere, EACCES, PORTS),
+        ROW(connect_what_it_has, EACCES, PORTS),
         ROW(listen_somewhere, EACCES, PORTS),
         ROW(listen_at_once, ENOSYS, SECCOMP),
         ROW(open_raw, ENOSYS, SECCOMP),
@@ -461,6 +488,7 @@ static void the_admin_process_has_no_files_and_no_sockets_to_make(void **state)
         ROW(write_below, ENOSYS, SECCOMP),
         ROW(open_any_socket, ENOSYS, SECCOMP),
         ROW(connect_to_unix, ENOSYS, SECCOMP),
+        ROW(connect_what_it_has, ENOSYS, SECCOMP),
         ROW(fork_a_process, ENOSYS, SECCOMP),
         ROW(run_a_program, -SIGSYS, SECCOMP),
         ROW(make_code, ENOSYS, SECCOMP),
@@ -470,6 +498,39 @@ static void the_admin_process_has_no_files_and_no_sockets_to_make(void **state)
         ROW(list_into_a_stream, DONE, SECCOMP),
     };
     CHECK(SANDBOX_ADMIN, rows);
+}
+
+/* What is left then is which calls there are: none that writes to a file, none with arguments out of sight.
+ */
+static void without_landlock_the_lists_hold(void **state)
+{
+    (void)state;
+    static const struct row of_worker[] = {
+        ROW(read_served, DONE, SECCOMP),
+        ROW(read_served_below, ENOSYS, SECCOMP),
+        ROW(write_served, ENOSYS, SECCOMP),
+        ROW(make_served, ENOSYS, SECCOMP),
+        ROW(write_below, ENOSYS, SECCOMP),
+        ROW(remove_other, ENOSYS, SECCOMP),
+        ROW(connect_to_target, DONE, SECCOMP),
+        ROW(listen_at_once, ENOSYS, SECCOMP),
+        ROW(run_a_program, -SIGSYS, SECCOMP),
+        ROW(fork_a_process, ENOSYS, SECCOMP),
+        ROW(signal_the_parent, ENOSYS, SECCOMP),
+        ROW(start_a_thread, DONE, SECCOMP),
+    };
+    static const struct row of_admin[] = {
+        ROW(read_served, ENOSYS, SECCOMP),
+        ROW(write_below, ENOSYS, SECCOMP),
+        ROW(open_any_socket, ENOSYS, SECCOMP),
+        ROW(connect_what_it_has, ENOSYS, SECCOMP),
+        ROW(run_a_program, -SIGSYS, SECCOMP),
+        ROW(use_memory, DONE, SECCOMP),
+    };
+    without_landlock = true;
+    CHECK(SANDBOX_WORKER, of_worker);
+    CHECK(SANDBOX_ADMIN, of_admin);
+    without_landlock = false;
 }
 
 static struct rules *load(const char *text)
@@ -584,6 +645,8 @@ static int set_up(void **state)
     write_file(other);
     target_fd = listening(&target_port);
     other_fd = listening(&other_port);
+    loose_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(loose_fd >= 0);
     unix_address = (struct sockaddr_un){.sun_family = AF_UNIX};
     (void)snprintf(unix_address.sun_path, sizeof unix_address.sun_path, "%s/sock", folder);
     unix_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -605,6 +668,7 @@ static int tear_down(void **state)
     rules_free(rules);
     close(target_fd);
     close(other_fd);
+    close(loose_fd);
     close(unix_fd);
     (void)unlink(path);
     (void)unlink(other);
@@ -620,6 +684,7 @@ int main(void)
         cmocka_unit_test(a_worker_is_stopped),
         cmocka_unit_test(a_worker_can_do_its_work),
         cmocka_unit_test(the_admin_process_has_no_files_and_no_sockets_to_make),
+        cmocka_unit_test(without_landlock_the_lists_hold),
         cmocka_unit_test(names_need_their_files),
         cmocka_unit_test(strict_takes_all_of_it),
         cmocka_unit_test(what_there_is_has_words),
