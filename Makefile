@@ -129,10 +129,11 @@ $(OUT)/tests/replay_fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(FUZZ_LINKE
 		$(OUT)/libsluice.a -lcmocka $(LIBS)
 
 # Not instrumented: it stands below the sanitizers.
-$(OUT)/tests/faults.so: tests/faults/shim.c Makefile
+SHIM := $(wildcard tests/faults/*.c)
+$(OUT)/tests/faults.so: $(SHIM) tests/faults/shim.h Makefile
 	@mkdir -p $(@D)
 	@echo "  test  $<"
-	$(Q)$(CC) $(CPPFLAGS) $(if $(filter asan tsan,$(MODE)),-DFAULTS_SPARE_MEMORY) $(BASE_FLAGS) -O1 -fPIC -shared -o $@ $< -ldl
+	$(Q)$(CC) $(CPPFLAGS) $(if $(filter asan tsan,$(MODE)),-DFAULTS_SPARE_MEMORY) $(BASE_FLAGS) -O1 -fPIC -shared -o $@ $(SHIM) -ldl
 
 FAULTS_POINTS ?= 40
 .PHONY: faults

@@ -24,12 +24,25 @@ void admin_connection_free(struct admin_connection *c)
     admin_connection_over(admin);
 }
 
+static void log_dropped(const struct admin *admin, const struct sock_peer *peer)
+{
+    char client[SOCK_TEXT_MAX];
+    sock_peer_format(peer, client);
+    struct log_line line;
+    log_begin(&line, admin->log, LOG_ERROR, "connection_dropped");
+    log_cstr(&line, "client", client);
+    log_cstr(&line, "listener", "admin");
+    log_cstr(&line, "reason", "out of memory");
+    log_end(&line);
+}
+
 /* False: the connection is no more. */
 static bool want(struct admin_connection *c, unsigned interest)
 {
     if (loop_want(c->admin->loop, &c->watch, interest)) {
         return true;
     }
+    log_dropped(c->admin, &c->peer);
     admin_connection_free(c);
     return false;
 }
@@ -232,6 +245,7 @@ void admin_connection_start(struct admin *admin, int fd, const struct sock_peer 
 {
     struct admin_connection *c = calloc(1, sizeof *c);
     if (c == NULL) {
+        log_dropped(admin, peer);
         close(fd);
         return;
     }
