@@ -259,6 +259,7 @@ static void tell_manager(struct supervisor *s)
 static void do_due(struct supervisor *s)
 {
     if (s->ready_due_ms <= s->now_ms) {
+        reload_kill_unready(s);
         reload_failed(s, "the workers of the new configuration were not ready in time");
     }
     if (s->drain_due_ms <= s->now_ms) {

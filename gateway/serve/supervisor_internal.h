@@ -118,6 +118,8 @@ void reload_asked(struct supervisor *s);
 bool reload_start(struct supervisor *s, struct generation *next);
 /* Goes on where workers of `next` are ready, or old ones have left. */
 void reload_progress(struct supervisor *s);
+/* Kills those of `next` that hang: nothing that they could be told would end them. */
+void reload_kill_unready(struct supervisor *s);
 /* One has died, or time is up. */
 void reload_failed(struct supervisor *s, const char *why);
 

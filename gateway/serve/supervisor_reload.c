@@ -157,6 +157,15 @@ static void retire(struct supervisor *s, const struct generation *generation)
     }
 }
 
+void reload_kill_unready(struct supervisor *s)
+{
+    for (struct member *m = crew_first(s); m != NULL; m = crew_next(s, m)) {
+        if (!m->is_admin && m->of == s->next && !m->ready) {
+            crew_kill_stuck(s, m);
+        }
+    }
+}
+
 void reload_failed(struct supervisor *s, const char *why)
 {
     struct generation *failed = s->next;

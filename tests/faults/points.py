@@ -6,6 +6,7 @@ import struct
 
 TABLE_BYTES = 65536
 ROW = struct.Struct("48sQQ")
+HANGS = 1000  # it never comes back
 EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_SYSTEM = -3, -4, -10, -11
 
 ERRNOS = {

@@ -2,7 +2,7 @@
  * that all its processes share, and makes chosen ones fail as the manual allows. tests/faults/run drives it.
  *
  *   FAULTS_TABLE    a file of TABLE_BYTES zeros; without it every call goes through
- *   FAULTS_POINT    ROW:FIRST:COUNT:ERRNO, the calls to fail
+ *   FAULTS_POINT    ROW:FIRST:COUNT:ERRNO, the calls to fail; with 1000 for ERRNO they never come back
  *   FAULTS_MODE     eintr: every other call that may be interrupted is; short: no stream takes or gives more
  *                   than a byte at a time, no wait tells of more than one event; half: streams and pipes take
  *                   half of what they are given
@@ -28,7 +28,8 @@ enum {
     NAME_MAX_BYTES = 48,
     TABLE_BYTES = 65536,
     ARENA_BYTES = 1 << 16,
-    MUCH_BYTES = 1 << 14
+    MUCH_BYTES = 1 << 14,
+    HANGS = 1000
 };
 
 struct row {
@@ -137,6 +138,9 @@ bool shim_fails(enum function f, const void *caller)
     }
     if (hit) {
         atomic_fetch_add(&rows[at].failed, 1);
+        while (shim_errno == HANGS) {
+            (void)pause();
+        }
         if (f >= F_SSL_new) {
             raise_openssl_error();
         }
