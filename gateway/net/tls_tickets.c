@@ -11,7 +11,8 @@ enum { COPIES_MAX = 1000 }; /* of keys that change meanwhile: they do once an ho
 bool tls_tickets_rotate(struct tls_tickets *tickets)
 {
     struct tls_ticket_key key;
-    if (RAND_bytes((unsigned char *)&key, sizeof key) != 1) {
+    /* Where memory ended while OpenSSL began, it has no locks, and takes one all the same. */
+    if (OSSL_LIB_CTX_get0_global_default() == NULL || RAND_bytes((unsigned char *)&key, sizeof key) != 1) {
         return false;
     }
     atomic_fetch_add(&tickets->changes, 1);

@@ -5,6 +5,7 @@
 #include "proto/http_response.h"
 #include "serve/admin_internal.h"
 #include "serve/admin_pages.h"
+#include "serve/memory_file.h"
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -127,18 +128,16 @@ static void log_refusal(struct admin_connection *c)
 
 static void answer_page(struct admin_connection *c)
 {
-    char *body = NULL;
-    size_t body_len = 0;
-    FILE *out = open_memstream(&body, &body_len);
+    struct memory_file body = {0};
+    FILE *out = memory_file_open(&body);
     bool good = out != NULL && admin_page_write(c->admin->board, c->ask.page, out);
-    good = out != NULL && ferror(out) == 0 && good;
     if (out != NULL) {
-        good = fclose(out) == 0 && good;
+        good = memory_file_close(out) && good;
     }
     if (good) {
-        admin_connection_answer(c, 200, admin_page_type(c->ask.page), body, body_len);
+        admin_connection_answer(c, 200, admin_page_type(c->ask.page), body.bytes, body.len);
     } else {
-        free(body);
+        free(body.bytes);
         admin_connection_refuse(c, 500, "out of memory");
     }
 }

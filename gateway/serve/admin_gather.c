@@ -1,6 +1,7 @@
 /* A question to every worker over its control pair: which sessions there are, or to end them. Each has two
  * seconds; who is silent is named in the answer, and the others' answers are given all the same. */
 #include "serve/admin_internal.h"
+#include "serve/memory_file.h"
 #include "serve/sessions_json.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -17,9 +18,8 @@ struct admin_gather {
     unsigned waiting;
     unsigned silent_count;
     bool first; /* no session is in `out` yet */
-    FILE *out;  /* memory */
-    char *body;
-    size_t body_len;
+    FILE *out;  /* into `body` */
+    struct memory_file body;
     int32_t waits[BOARD_SLOTS];  /* pids of those that are waited for; 0: not */
     int32_t silent[BOARD_SLOTS]; /* pids */
 };
@@ -32,7 +32,7 @@ void admin_gather_free(struct admin_gather *gather)
     if (gather->out != NULL) {
         (void)fclose(gather->out);
     }
-    free(gather->body);
+    free(gather->body.bytes);
     free(gather);
 }
 
@@ -94,14 +94,6 @@ static void log_ended(const struct admin_gather *gather)
     log_end(&line);
 }
 
-static bool close_body(struct admin_gather *gather)
-{
-    bool good = ferror(gather->out) == 0;
-    good = fclose(gather->out) == 0 && good;
-    gather->out = NULL;
-    return good;
-}
-
 static void finish(struct admin_gather *gather)
 {
     struct admin_connection *c = gather->connection;
@@ -112,10 +104,11 @@ static void finish(struct admin_gather *gather)
         log_ended(gather);
     }
     write_end(gather);
-    bool good = close_body(gather);
-    char *body = gather->body;
-    size_t body_len = gather->body_len;
-    gather->body = NULL;
+    bool good = memory_file_close(gather->out);
+    char *body = gather->body.bytes;
+    size_t body_len = gather->body.len;
+    gather->out = NULL;
+    gather->body.bytes = NULL;
     admin_gather_free(gather);
     c->gather = NULL;
     if (!good || none) {
@@ -290,7 +283,7 @@ void admin_gather_start(struct admin_connection *c)
     admin->gather_count++;
     list_push_back(&admin->gathers, &gather->link);
     wheel_timer_init(&gather->timer, time_is_up);
-    gather->out = open_memstream(&gather->body, &gather->body_len);
+    gather->out = memory_file_open(&gather->body);
     if (gather->out == NULL) {
         c->gather = NULL;
         admin_gather_free(gather);

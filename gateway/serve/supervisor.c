@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "net/digest.h"
 #include "serve/log_open.h"
 #include "serve/sandbox.h"
 #include "serve/supervisor_internal.h"
@@ -368,6 +369,11 @@ static bool prepare(struct supervisor *s)
     }
     if (!tls_tickets_rotate(&s->board.head->tickets)) {
         return cannot("no randomness");
+    }
+    /* OpenSSL begins with its first use, once for all workers: where that failed, no session could begin. */
+    char accept_key[DIGEST_ACCEPT_LEN + 1];
+    if (!digest_accept_key(SLICE(""), accept_key)) {
+        return cannot("OpenSSL: out of memory");
     }
     return watch_signals(s) || cannot("signals cannot be watched");
 }

@@ -15,7 +15,7 @@
     X(read) X(write) X(readv) X(writev) X(pread) X(splice) X(pipe2) X(poll) X(epoll_create1) X(epoll_ctl) \
     X(epoll_wait) X(open) X(openat) X(syscall) X(fstat) X(stat) X(lstat) X(fchmodat) X(fcntl) X(dup) \
     X(ioctl) X(fork) X(getaddrinfo) X(pthread_create) X(prctl) X(getpwnam) X(initgroups) X(setresgid) \
-    X(setresuid) X(gethostname) X(fdopen) X(open_memstream) \
+    X(setresuid) X(gethostname) X(fdopen) X(fopencookie) \
     X(eventfd) X(signalfd) X(memfd_create) X(ftruncate) X(fallocate) X(getrandom) X(setrlimit) X(getrlimit) \
     X(SSL_new) X(SSL_CTX_new) X(SSL_do_handshake) X(SSL_read_ex) X(SSL_write_ex) X(SSL_shutdown) \
     X(SSL_CTX_use_cert_and_key) X(SSL_CTX_ctrl) X(SSL_CTX_set_cipher_list) X(SSL_CTX_set_ciphersuites) \

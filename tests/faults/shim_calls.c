@@ -147,7 +147,9 @@ WRAP(int, setresgid, -1, (gid_t real, gid_t effective, gid_t saved), real, effec
 WRAP(int, setresuid, -1, (uid_t real, uid_t effective, uid_t saved), real, effective, saved)
 WRAP(int, gethostname, -1, (char *name, size_t n), name, n)
 WRAP(FILE *, fdopen, NULL, (int fd, const char *mode), fd, mode)
-WRAP(FILE *, open_memstream, NULL, (char **bytes, size_t *n), bytes, n)
+WRAP(FILE *, fopencookie, NULL,
+    (void *restrict cookie, const char *restrict mode, cookie_io_functions_t functions), cookie, mode,
+    functions)
 WRAP(pid_t, fork, -1, (void), )
 WRAP(int, getaddrinfo, shim_errno,
     (const char *restrict name, const char *restrict service, const struct addrinfo *restrict hints,
