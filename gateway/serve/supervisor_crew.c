@@ -53,8 +53,10 @@ void crew_tell(struct supervisor *s, struct member *member, const struct control
     if (member->control < 0 || control_send(member->control, message, fd)) {
         return;
     }
-    if (errno == EPIPE || errno == ECONNRESET) {
-        return; /* it is about to be reaped */
+    if (errno == EPIPE || errno == ECONNRESET) { /* it is about to be reaped, or will see that it is alone */
+        close(member->control);
+        member->control = -1;
+        return;
     }
     crew_kill_stuck(s, member); /* it would go on without what it was to be told */
 }
