@@ -126,3 +126,11 @@ void tls_alloc_thread_fini(void)
 }
 
 #endif
+
+void tls_alloc_release(SSL *ssl)
+{
+    bool in_use = SSL_pending(ssl) > 0 || strcmp(SSL_rstate_string(ssl), "RB") == 0; /* a header came */
+    if (!in_use) {
+        (void)SSL_free_buffers(ssl);
+    }
+}

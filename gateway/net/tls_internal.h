@@ -102,6 +102,10 @@ int tls_tickets_use(const struct tls_tickets *tickets, unsigned char *name, unsi
 /* Gives back what a thread keeps of the memory of record buffers; it may go on and keep again. */
 void tls_alloc_thread_fini(void);
 
+/* Takes the record buffers of a connection that will send no more. Not where a record came in part, or was
+ * not read to its end: before 3.0.14 OpenSSL would have them freed under it (CVE-2024-4741). */
+void tls_alloc_release(SSL *ssl);
+
 /* ---- tls_ktls.c */
 
 /* OpenSSL writes to the socket itself from now on and hands the kernel its keys, where it can. *rekeyed,

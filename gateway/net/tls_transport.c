@@ -319,8 +319,7 @@ static void end_sending(struct tls_transport *tls)
     tls->sending = SENDING_NOTIFIED;
     if (tls->stage == STAGE_OPEN || tls->stage == STAGE_ENDED) {
         notify(tls);
-        (void)SSL_free_buffers(
-            tls->ssl); /* this write released none, and a drain ends all sessions at once */
+        tls_alloc_release(tls->ssl); /* this write released none, and a drain ends all sessions at once */
     }
 }
 
