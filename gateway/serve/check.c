@@ -164,14 +164,11 @@ static void check_listen(const struct listen_rule *rule, size_t index, struct fa
     if (!rule->fd_name) { /* else the service manager opens it */
         check_address(&rule->address, rule->at, key, faults);
     }
-    if (rule->tls) {
-        check_listen_tls(rule->tls, index, faults);
-    }
 }
 
 /* ---- Routes. */
 
-static void check_files(const struct route *route, struct faults *faults)
+static void check_folder(const struct route *route, struct faults *faults)
 {
     char key[KEY_MAX];
     struct stat st;
@@ -261,17 +258,26 @@ static void check_target_names(const struct rules *rules, struct faults *faults)
     }
 }
 
-static void check_route(const struct route *route, struct faults *faults)
-{
-    if (route->files) {
-        check_files(route, faults);
-    }
-    if (route->target_tls) {
-        check_target_tls(route, faults);
-    }
-}
-
 /* ---- All of it. */
+
+bool check_files_named(const struct rules *rules, struct faults *faults)
+{
+    size_t errors_before = faults->error_count;
+    for (size_t i = 0; i < rules->listen_count; i++) {
+        if (rules->listens[i].tls) {
+            check_listen_tls(rules->listens[i].tls, i, faults);
+        }
+    }
+    for (size_t i = 0; i < rules->route_count; i++) {
+        if (rules->routes[i].files) {
+            check_folder(&rules->routes[i], faults);
+        }
+        if (rules->routes[i].target_tls) {
+            check_target_tls(&rules->routes[i], faults);
+        }
+    }
+    return faults->error_count == errors_before && !faults->lost;
+}
 
 static void check_user(const struct rules *rules, struct faults *faults)
 {
@@ -322,9 +328,7 @@ static void check_named(const struct rules *rules, struct faults *faults)
     for (size_t i = 0; i < rules->listen_count; i++) {
         check_listen(&rules->listens[i], i, faults);
     }
-    for (size_t i = 0; i < rules->route_count; i++) {
-        check_route(&rules->routes[i], faults);
-    }
+    (void)check_files_named(rules, faults); /* they are counted */
     check_sandbox(rules, faults);
     if (rules->user) {
         check_user(rules, faults);

@@ -49,6 +49,10 @@ static int run_file(const char *file)
     struct faults faults;
     faults_init(&faults);
     struct rules *rules = rules_load_file(file, &faults);
+    if (rules != NULL && !check_files_named(rules, &faults)) {
+        rules_free(rules);
+        rules = NULL;
+    }
     return run(rules, &faults, file, file);
 }
 

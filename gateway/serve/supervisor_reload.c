@@ -2,6 +2,7 @@
  * stops accepting. Whatever fails before leaves the old one as it was. */
 #include "base/clock.h"
 #include "rules/load.h"
+#include "serve/check.h"
 #include "serve/supervisor_internal.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -220,9 +221,12 @@ static void reload(struct supervisor *s)
     struct generation_fault fault;
     faults_init(&faults);
     struct rules *rules = load(s, &faults);
-    if (rules == NULL) {
+    if (rules == NULL || !check_files_named(rules, &faults)) {
         log_faults(s, &faults);
         faults_fini(&faults);
+        if (rules != NULL) {
+            rules_free(rules);
+        }
         count_failure(s);
         return;
     }

@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from lib.env import DEADLINE, ROOT, SCALE
+from lib.env import DEADLINE, ROOT, SCALE, SLUICE
 from lib.gateway import children
 from lib.pattern import Pattern
 from lib.stream import FIN
@@ -284,6 +284,27 @@ def test_a_bad_configuration_changes_nothing(start, server, bad, wanted):
     echoes(gateway.connect().upgrade())
     assert gateway.workers() == workers
     gateway.reload(config(server))
+
+
+@pytest.mark.parametrize(
+    "routes, fault",
+    [
+        ('{path: /*, files: "gone"}', ":2:27: routes[0].files: "),
+        ('{target: "tls://127.0.0.1:1", target_tls: {ca: "gone.crt"}}', ":2:56: routes[0].target_tls.ca: "),
+    ],
+)
+def test_what_the_file_names_is_looked_at_first(start, server, routes, fault):
+    """In the words of `sluice check`; a start goes by it, too."""
+    gateway = start(config(server))
+    bad = f'listen: {{address: "127.0.0.1:0"}}\nroutes: {routes}\n'
+    gateway.file.write_text(bad, encoding="utf-8")
+    gateway.signal(signal.SIGHUP)
+    told = gateway.wait_event("reload_failed")["fault"]
+    assert told.startswith(str(gateway.file) + fault)
+    echoes(gateway.connect().upgrade())
+    for command in ["check"], []:
+        done = subprocess.run([SLUICE, *command, "-c", gateway.file], capture_output=True, check=False)
+        assert (done.returncode, done.stderr.decode()) == (2, told + "\n")
 
 
 def test_no_file(start, server):
