@@ -98,10 +98,15 @@ static bool read_hex(struct slice s, uint64_t *value)
     return true;
 }
 
-/* 16 hexadecimal digits, as in the log and in the Sluice-Session header; 0 is nobody's. */
-static bool read_id(struct slice s, uint64_t *id)
+/* 16 hexadecimal digits, as in the log and in the Sluice-Session header. 0 is nobody's, and in a filter it
+ * would be everybody's. */
+static void read_id(struct slice s, struct admin_ask *ask)
 {
-    return s.len == ID_DIGITS && read_hex(s, id) && *id != 0;
+    if (s.len != ID_DIGITS || !read_hex(s, &ask->filter.id)) {
+        refuse(ask, 400, "a session is named by the 16 hexadecimal digits of its id: /sessions/ID");
+    } else if (ask->filter.id == 0) {
+        refuse(ask, 404, "no session has this id");
+    }
 }
 
 static void read_page(const struct http_head *head, struct admin_ask *ask)
@@ -125,10 +130,7 @@ static void read_page(const struct http_head *head, struct admin_ask *ask)
     struct slice folder = SLICE("/sessions/");
     if (slice_starts(head->path, folder)) {
         ask->page = ADMIN_SESSION;
-        if (!read_id(
-                (struct slice){head->path.p + folder.len, head->path.len - folder.len}, &ask->filter.id)) {
-            refuse(ask, 400, "a session is named by the 16 hexadecimal digits of its id: /sessions/ID");
-        }
+        read_id((struct slice){head->path.p + folder.len, head->path.len - folder.len}, ask);
         return;
     }
     refuse(ask, 404, "here are /healthz, /readyz, /metrics, /sessions, /sessions/ID and /workers");

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "rules/load.h"
 #include "serve/ctl_internal.h"
+#include "serve/sessions_json.h"
 #include "serve/worker.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -164,20 +165,6 @@ static void print_table(struct slice table, bool aligned)
     }
 }
 
-/* A line of the answer that begins with "# " is about it rather than of it. True: there was one. */
-static bool tell_notes(struct slice *body)
-{
-    struct slice rest = *body, line;
-    while (ctl_next_line(&rest, &line)) {
-        if (slice_starts(line, SLICE("# "))) {
-            (void)fprintf(stderr, "sluice: incomplete: %.*s\n", (int)line.len - 2, line.p + 2);
-            body->len = (size_t)(line.p - body->p);
-            return true;
-        }
-    }
-    return false;
-}
-
 static int flushed(int status)
 {
     return fflush(stdout) == 0 && ferror(stdout) == 0 ? status : EXIT_CANNOT_RUN;
@@ -192,11 +179,11 @@ static int list(const struct endpoint *admin, const struct ctl_line *line, const
     if (!ctl_ask_fine(admin, "GET", path, line->json ? "application/json" : "text/plain", &answer, &status)) {
         return status;
     }
-    status = EXIT_FINE;
     if (line->json) {
+        status = ctl_tell_silent(sessions_json_silent(answer.body));
         (void)fwrite(answer.body.p, 1, answer.body.len, stdout);
     } else {
-        status = tell_notes(&answer.body) ? EXIT_CANNOT_RUN : EXIT_FINE;
+        status = ctl_tell_silent(ctl_cut_silent(&answer.body));
         print_table(answer.body, isatty(STDOUT_FILENO) == 1);
     }
     ctl_answer_fini(&answer);
@@ -212,7 +199,7 @@ static int end_sessions(const struct endpoint *admin, const char *id, const char
     if (!ctl_ask_fine(admin, "DELETE", path, "text/plain", &answer, &status)) {
         return status;
     }
-    status = tell_notes(&answer.body) ? EXIT_CANNOT_RUN : EXIT_FINE;
+    status = ctl_tell_silent(ctl_cut_silent(&answer.body));
     (void)fwrite(answer.body.p, 1, answer.body.len, stdout);
     ctl_answer_fini(&answer);
     return flushed(status);

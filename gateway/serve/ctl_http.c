@@ -186,6 +186,28 @@ bool ctl_next_line(struct slice *rest, struct slice *line)
     return true;
 }
 
+struct slice ctl_cut_silent(struct slice *body)
+{
+    const struct slice name = SLICE("# silent workers: ");
+    struct slice rest = *body, line;
+    while (ctl_next_line(&rest, &line)) {
+        if (slice_starts(line, name)) {
+            body->len = (size_t)(line.p - body->p);
+            return (struct slice){line.p + name.len, line.len - name.len};
+        }
+    }
+    return SLICE("");
+}
+
+int ctl_tell_silent(struct slice pids)
+{
+    if (pids.len == 0) {
+        return EXIT_FINE;
+    }
+    (void)fprintf(stderr, "sluice: incomplete: silent workers: %.*s\n", SLICE_ARG(pids));
+    return EXIT_CANNOT_RUN;
+}
+
 bool ctl_ask_fine(const struct endpoint *admin, const char *method, const char *path, const char *accept,
     struct ctl_answer *answer, int *exit_status)
 {

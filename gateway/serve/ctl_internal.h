@@ -24,7 +24,13 @@ void ctl_answer_fini(struct ctl_answer *answer);
 /* Cuts the next line off, without its end; false when none is left. */
 bool ctl_next_line(struct slice *rest, struct slice *line);
 
-/* The same, and a fault or a status other than 200 is told on standard error; *exit_status is then what to
+/* The pids of the workers whose sessions are missing, with commas between them; empty: none is. They stand in
+ * a last line of their own in what is no JSON, which is cut off. */
+struct slice ctl_cut_silent(struct slice *body);
+/* Says so on standard error where there are any, and what to end with then. */
+int ctl_tell_silent(struct slice pids) __attribute__((warn_unused_result));
+
+/* ctl_ask, and a fault or a status other than 200 is told on standard error; *exit_status is then what to
  * end with. */
 bool ctl_ask_fine(const struct endpoint *admin, const char *method, const char *path, const char *accept,
     struct ctl_answer *answer, int *exit_status) __attribute__((warn_unused_result));

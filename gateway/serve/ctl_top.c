@@ -17,6 +17,7 @@ enum { INTERVAL_MS = 1000, WIDTH = 80, HEIGHT = 24 };
 struct snapshot {
     struct ctl_answer answer;
     struct top_rows rows;
+    struct slice silent; /* workers whose sessions are missing */
     uint64_t at_ms;
 };
 
@@ -57,18 +58,6 @@ static void snapshot_fini(struct snapshot *s)
     ctl_answer_fini(&s->answer);
 }
 
-/* A note of the listener, that a worker is silent, is no session. */
-static void cut_notes(struct slice *body)
-{
-    struct slice rest = *body, line;
-    while (ctl_next_line(&rest, &line)) {
-        if (slice_starts(line, SLICE("# "))) {
-            body->len = (size_t)(line.p - body->p);
-            return;
-        }
-    }
-}
-
 static bool take(const struct endpoint *admin, const char *path, struct snapshot *s, char why[CTL_WHY_MAX])
 {
     *s = (struct snapshot){0};
@@ -84,8 +73,8 @@ static bool take(const struct endpoint *admin, const char *path, struct snapshot
         snapshot_fini(s);
         return false;
     }
-    cut_notes(&body);
-    if (!top_read(body, &s->rows)) {
+    s->silent = ctl_cut_silent(&s->answer.body); /* which is no session */
+    if (!top_read(s->answer.body, &s->rows)) {
         (void)snprintf(why, CTL_WHY_MAX, "out of memory");
         snapshot_fini(s);
         return false;
@@ -123,8 +112,9 @@ static void screen_off(struct screen *screen)
 }
 
 /* Each line wipes what was behind it, and the last all below: nothing flickers. */
-static void draw(const struct screen *screen, struct top_rows *rows, const char *note)
+static void draw(const struct screen *screen, struct snapshot *shown, const char *why)
 {
+    struct top_rows *rows = &shown->rows;
     struct winsize size = {0};
     int width = WIDTH, height = HEIGHT;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 3) {
@@ -134,8 +124,14 @@ static void draw(const struct screen *screen, struct top_rows *rows, const char 
     (void)fputs("\x1b[H", stdout);
     top_sort(rows, screen->order, screen->reversed);
     top_draw(rows, screen->order, width, height - 1, "\x1b[K\n", stdout);
-    (void)fprintf(
-        stdout, "%s%.60s\x1b[J", note[0] != '\0' ? "no answer: " : "q quit  s sort  r reverse", note);
+    if (why[0] != '\0') {
+        (void)fprintf(stdout, "no answer: %.60s\x1b[J", why);
+    } else if (shown->silent.len > 0) {
+        int len = shown->silent.len < 40 ? (int)shown->silent.len : 40;
+        (void)fprintf(stdout, "incomplete: silent workers: %.*s\x1b[J", len, shown->silent.p);
+    } else {
+        (void)fputs("q quit  s sort  r reverse\x1b[J", stdout);
+    }
     (void)fflush(stdout);
 }
 
@@ -162,9 +158,7 @@ static bool wait_for_keys(struct screen *screen, uint64_t until_ms)
 static void measure(struct snapshot *now, const struct snapshot *before)
 {
     struct top_rows by_id;
-    struct slice body = before->answer.body;
-    cut_notes(&body);
-    if (top_read(body, &by_id)) {
+    if (top_read(before->answer.body, &by_id)) {
         top_rates(&now->rows, &by_id, (double)(now->at_ms - before->at_ms) / 1000);
         top_fini(&by_id);
     }
@@ -176,7 +170,7 @@ static void watch(const struct endpoint *admin, const char *path, struct snapsho
     char why[CTL_WHY_MAX] = "";
     screen_on(&screen);
     uint64_t next_ms = shown->at_ms + INTERVAL_MS;
-    draw(&screen, &shown->rows, why);
+    draw(&screen, shown, why);
     while (wait_for_keys(&screen, next_ms)) {
         struct snapshot now;
         if (clock_now_ms() >= next_ms) {
@@ -188,12 +182,13 @@ static void watch(const struct endpoint *admin, const char *path, struct snapsho
                 why[0] = '\0';
             }
         }
-        draw(&screen, &shown->rows, why);
+        draw(&screen, shown, why);
     }
     screen_off(&screen);
 }
 
-static void print_once(const struct endpoint *admin, const char *path, struct snapshot *shown)
+/* What to end with. */
+static int print_once(const struct endpoint *admin, const char *path, struct snapshot *shown)
 {
     struct snapshot now;
     char why[CTL_WHY_MAX];
@@ -205,6 +200,7 @@ static void print_once(const struct endpoint *admin, const char *path, struct sn
     }
     top_sort(&shown->rows, TOP_THROUGHPUT, false);
     top_draw(&shown->rows, TOP_THROUGHPUT, 160, 0, "\n", stdout);
+    return ctl_tell_silent(shown->silent);
 }
 
 int ctl_top(const struct endpoint *admin, const char *query)
@@ -217,11 +213,12 @@ int ctl_top(const struct endpoint *admin, const char *query)
         (void)fprintf(stderr, "sluice: %s\n", why);
         return EXIT_CANNOT_RUN;
     }
+    int status = EXIT_FINE;
     if (isatty(STDOUT_FILENO) == 1) {
         watch(admin, path, &first);
     } else {
-        print_once(admin, path, &first);
+        status = print_once(admin, path, &first);
     }
     snapshot_fini(&first);
-    return fflush(stdout) == 0 && ferror(stdout) == 0 ? EXIT_FINE : EXIT_CANNOT_RUN;
+    return fflush(stdout) == 0 && ferror(stdout) == 0 ? status : EXIT_CANNOT_RUN;
 }

@@ -214,3 +214,18 @@ void sessions_json_table(struct slice lines, FILE *out)
         (void)fputc('\n', out);
     }
 }
+
+struct slice sessions_json_silent(struct slice answer)
+{
+    const struct slice name = SLICE("\"silent_workers\":["), end = SLICE("]}\n");
+    if (!slice_ends_nocase(answer, end)) {
+        return SLICE("");
+    }
+    answer.len -= end.len;
+    struct slice pids = {answer.p + answer.len, 0};
+    while (pids.p > answer.p && (is_digit(pids.p[-1]) || pids.p[-1] == ',' || pids.p[-1] == '-')) {
+        pids = (struct slice){pids.p - 1, pids.len + 1};
+    }
+    answer.len -= pids.len;
+    return slice_ends_nocase(answer, name) ? pids : SLICE("");
+}

@@ -21,4 +21,7 @@ void sessions_json_table_head(FILE *out);
  * every byte prints. */
 void sessions_json_table(struct slice lines, FILE *out);
 
+/* The pids in `silent_workers` at the end of a whole answer, as they stand there; empty: there are none. */
+struct slice sessions_json_silent(struct slice answer);
+
 #endif

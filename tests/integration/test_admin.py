@@ -1,6 +1,7 @@
 """The admin listener: health, metrics, live sessions; and `sluice ctl`, which asks it."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -306,23 +307,41 @@ def test_kill(served):
 
 
 @pytest.mark.skipif(UNDER_VALGRIND, reason="a stopped process")
-def test_a_silent_worker_is_named(served):
+def test_a_silent_worker_is_named(served, keep):
     one = served(workers=2)
     for _ in range(8):
         one.open()
     victim, other = sorted(workers_of(one), key=lambda worker: worker["pid"])
+    told = f"sluice: incomplete: silent workers: {victim['pid']}\n"
     os.kill(victim["pid"], signal.SIGSTOP)
     try:
         answer = one.admin.get("/sessions")
         assert answer.status == 200 and answer.json["silent_workers"] == [victim["pid"]], answer
         assert len(answer.json["sessions"]) == other["sessions"]
         result = one.ctl("sessions")
-        assert result.returncode == 1 and f"silent workers: {victim['pid']}" in result.stderr, result
+        assert (result.returncode, result.stderr) == (1, told), result
         assert len(result.stdout.splitlines()) == 1 + other["sessions"]
+        result = one.ctl("sessions", "--json")
+        assert (result.returncode, result.stderr) == (1, told), result
+        listed = json.loads(result.stdout)
+        assert len(listed["sessions"]) == other["sessions"] and listed["silent_workers"] == [victim["pid"]]
+        result = one.ctl("top")
+        assert (result.returncode, result.stderr) == (1, told), result
+        assert result.stdout.startswith(f"{other['sessions']} sessions, "), result
+        terminal = keep(Terminal(one.admin.address))
+        terminal.read_until(f"incomplete: silent workers: {victim['pid']}")
+        result = one.ctl("kill", "--client", "10.0.0.0/8")
+        assert (result.returncode, result.stdout, result.stderr) == (1, "ended 0\n", told), result
         assert one.admin.get("/healthz").status == 200
     finally:
         os.kill(victim["pid"], signal.SIGCONT)
     until(lambda: len(one.admin.sessions()) == 8, "it to answer again")
+    result = one.ctl("sessions", "--json")
+    assert (result.returncode, result.stderr) == (0, ""), result
+    terminal.type(b"s")
+    terminal.read_until(r"8 sessions, .*q quit")
+    terminal.type(b"q")
+    assert terminal.process.wait(DEADLINE) == 0
 
 
 # Who may
@@ -387,6 +406,9 @@ def test_ctl_sessions_and_kill(served):
     one.gateway.session_end(client)
     result = one.ctl("kill", session)
     assert (result.returncode, result.stderr) == (1, "sluice: no session has this id\n"), result
+    result = one.ctl("kill", "0" * 16)
+    assert (result.returncode, result.stderr) == (1, "sluice: no session has this id\n"), result
+    assert one.ctl("sessions").stdout.count("\n") == 2, "nobody's id is not everybody's"
     result = one.ctl("kill", "--route", "dusk")
     assert result.returncode == 2 and 'did you mean "desk"?' in result.stderr, result
     assert one.ctl("kill", "--all").stdout == "ended 1\n"

@@ -122,6 +122,29 @@ static void a_table(void **state)
     free(w.text);
 }
 
+static void silent_is(const char *pids, struct slice answer)
+{
+    struct slice got = sessions_json_silent(answer);
+    if (!slice_eq(got, slice_from(pids))) {
+        fail_msg("%.*s: %.*s", SLICE_ARG(answer), SLICE_ARG(got));
+    }
+}
+
+static void who_was_silent(void **state)
+{
+    (void)state;
+    silent_is("", SLICE(""));
+    silent_is("", SLICE("]}\n"));
+    silent_is("", SLICE("{\"sessions\":[]}\n"));
+    silent_is("", SLICE("{\"sessions\":[12]}\n"));
+    silent_is("", SLICE("{\"sessions\":[],\"silent_workers\":[]}\n"));
+    silent_is("12", SLICE("{\"sessions\":[],\"silent_workers\":[12]}\n"));
+    silent_is("12,-1,7", SLICE("{\"sessions\":[],\"silent_workers\":[12,-1,7]}\n"));
+    silent_is(
+        "", SLICE("{\"sessions\":[{\"path\":\"\\\"silent_workers\\\":[7]}\"}],\"silent_workers\":[]}\n"));
+    silent_is("", SLICE("{\"sessions\":[],\"silent_workers\":[12"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +152,7 @@ int main(void)
         cmocka_unit_test(no_beginning_of_a_line_is_one),
         cmocka_unit_test(a_list_over_workers),
         cmocka_unit_test(a_table),
+        cmocka_unit_test(who_was_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
