@@ -241,10 +241,22 @@ static void reload(struct supervisor *s)
     (void)reload_start(s, next); /* if not, that has been told */
 }
 
+static void log_ignored(struct supervisor *s)
+{
+    struct log_line line;
+    log_begin(&line, supervisor_log(s), LOG_WARNING, "reload_ignored");
+    log_cstr(&line, "reason", "stopping");
+    log_end(&line);
+}
+
 void reload_asked(struct supervisor *s)
 {
+    if (s->stage >= STAGE_DRAINING) {
+        log_ignored(s);
+        return;
+    }
     if (s->stage != STAGE_SERVING || s->next != NULL || s->changing) {
-        s->again = s->stage < STAGE_DRAINING; /* once, for all that come meanwhile */
+        s->again = true; /* once, for all that come meanwhile */
         return;
     }
     s->again = false;

@@ -137,6 +137,22 @@ def test_idle_connections_hold_nothing_up(start, server):
     assert gateway.wait() == 0
 
 
+def test_a_reload_is_refused_aloud(start, server):
+    """What a program that reloads after each change asked for is not done: the log says so."""
+    gateway = start(config(server, "1h"))
+    (client,) = open_some(gateway, 1)
+    gateway.terminate()
+    gateway.wait_event("stopping")
+    gateway.signal(signal.SIGHUP)
+    event = gateway.wait_event("reload_ignored")
+    assert (event["level"], event["reason"]) == ("warning", "stopping")
+    echoes(client)
+    client.close()
+    assert gateway.wait() == 0
+    assert len(gateway.events("reload_ignored")) == 1
+    assert not gateway.events("reloaded") and not gateway.events("reload_failed")
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_at_once(start, server, second):
     gateway = start(config(server, "1h"))
