@@ -34,7 +34,8 @@ def test_version():
 def test_help():
     result = run_sluice("--help")
     assert (result.returncode, result.stderr) == (0, "")
-    for word in ("check", "explain", "LISTEN", "TARGET", "-c", "--version", "--origin", "--subprotocol", "--from"):
+    for word in ("check", "explain", "LISTEN", "TARGET", "-c", "--version", "--origin", "--subprotocol", "--from",
+                 "every address", "tcp://", "tls://", "HOST:PORT", "unix:PATH"):  # fmt: skip
         assert word in result.stdout
 
 
