@@ -100,6 +100,7 @@ class Postgres:
         self.binaries = Path(sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1])
         self.user = "postgres" if os.getuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="sluice-pg-"))  # short, for sun_path, and open to that account
+        os.chmod(self.folder, 0o711)  # also to a gateway of root's, whose workers have no capability to pass by that
         options = {"cwd": self.folder}
         if self.user:
             shutil.chown(self.folder, self.user)

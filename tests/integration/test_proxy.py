@@ -100,11 +100,11 @@ def plain_front(start, certs, trust):
 
 
 def send_to_a_closed_door(client, data):
-    """It may be closed already, or only then."""
+    """It may be closed already, or only then. A reset is told once: behind it a read says that all is over."""
     try:
         client.send(data)
-    except (ConnectionResetError, BrokenPipeError):
-        pass
+    except ConnectionResetError:
+        client.ended = RST
 
 
 def relays(client, n=100_000):
