@@ -103,7 +103,7 @@ def send_to_a_closed_door(client, data):
     """It may be closed already, or only then. A reset is told once: behind it a read says that all is over."""
     try:
         client.send(data)
-    except ConnectionResetError:
+    except (ConnectionResetError, BrokenPipeError):
         client.ended = RST
 
 
