@@ -80,6 +80,7 @@ class Stream:
         # A second descriptor of the same socket, to act below TLS: half-close, reset, look for the FIN.
         self.raw = socket.socket(fileno=os.dup(sock.fileno()))
         self.raw.settimeout(DEADLINE)
+        self.sending = threading.Lock()
         self.buf = bytearray()
         self.ended = None
 
@@ -90,7 +91,9 @@ class Stream:
         return f"[{name[0]}]:{name[1]}" if len(name) == 4 else f"{name[0]}:{name[1]}"
 
     def send(self, data):
-        self.sock.sendall(data)
+        """All of it in one piece: who reads, beside a thread that sends, answers pings, and not amid a frame."""
+        with self.sending:
+            self.sock.sendall(data)
 
     def fill(self):
         """One read into the buffer; False once the other end ended, which `ended` then names."""
